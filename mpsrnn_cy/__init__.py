@@ -1,0 +1,96 @@
+"""Apple's recurrent layers over images for Python, on Metal where there is Metal and on the CPU everywhere else.
+
+Classes carry Apple's names. Properties and methods are Apple's Swift names in snake_case, enum cases in CAPITALS, and
+initialisers are the constructor with the Swift labels in snake_case.
+"""
+
+from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
+from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
+from .device import (
+    MTLCommandBuffer,
+    MTLCommandQueue,
+    MTLCopyAllDevices,
+    MTLCreateSystemDefaultDevice,
+    MTLDevice,
+)
+from .enums import (
+    MPSCNNConvolutionWeightsLayout,
+    MPSCNNNeuronType,
+    MPSCNNWeightsQuantizationType,
+    MPSDataLayout,
+    MPSDataType,
+    MPSImageFeatureChannelFormat,
+    MPSRNNSequenceDirection,
+    MTLCommandBufferStatus,
+    MTLCPUCacheMode,
+    MTLPixelFormat,
+    MTLStorageMode,
+    MTLTextureType,
+    MTLTextureUsage,
+)
+from .errors import (
+    BadArgumentError,
+    BadTypeError,
+    CommandError,
+    Error,
+    InternalError,
+    KernelCompileError,
+    NoDeviceError,
+    OutOfMemoryError,
+    UnsupportedError,
+)
+from .image import MPSImage
+from .image_descriptor import MPSImageDescriptor
+from .image_layer import MPSRNNImageInferenceLayer
+from .state import MPSRNNRecurrentImageState
+from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArrayDataSource",
+    "BadArgumentError",
+    "BadTypeError",
+    "CommandError",
+    "Error",
+    "InternalError",
+    "KernelCompileError",
+    "MPSCNNConvolutionDataSource",
+    "MPSCNNConvolutionDescriptor",
+    "MPSCNNConvolutionWeightsLayout",
+    "MPSCNNNeuronType",
+    "MPSCNNWeightsQuantizationType",
+    "MPSDataLayout",
+    "MPSDataType",
+    "MPSGRUDescriptor",
+    "MPSImage",
+    "MPSImageDescriptor",
+    "MPSImageFeatureChannelFormat",
+    "MPSImageReadWriteParams",
+    "MPSLSTMDescriptor",
+    "MPSNNNeuronDescriptor",
+    "MPSRNNDescriptor",
+    "MPSRNNImageInferenceLayer",
+    "MPSRNNRecurrentImageState",
+    "MPSRNNSequenceDirection",
+    "MPSRNNSingleGateDescriptor",
+    "MTLCPUCacheMode",
+    "MTLCommandBuffer",
+    "MTLCommandBufferStatus",
+    "MTLCommandQueue",
+    "MTLCopyAllDevices",
+    "MTLCreateSystemDefaultDevice",
+    "MTLDevice",
+    "MTLOrigin",
+    "MTLPixelFormat",
+    "MTLRegion",
+    "MTLSize",
+    "MTLStorageMode",
+    "MTLTextureType",
+    "MTLTextureUsage",
+    "NoDeviceError",
+    "OutOfMemoryError",
+    "UnsupportedError",
+    "__version__",
+]

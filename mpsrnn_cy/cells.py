@@ -1,0 +1,165 @@
+"""From the descriptor of a layer to the arrays that a native layer is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from .arguments import Float32Array
+from .descriptors import (
+    Gate,
+    MPSGRUDescriptor,
+    MPSLSTMDescriptor,
+    MPSRNNDescriptor,
+    MPSRNNSingleGateDescriptor,
+)
+from .errors import BadArgumentError, BadTypeError
+from .weight_reader import ConvolutionWeights, Neuron, SourceRole, read_source
+
+__all__ = ["Cell", "CellKind", "GateWeights", "read_cells"]
+
+
+class CellKind(IntEnum):
+    """Kind of a cell, with the numbers of the native interface."""
+
+    SINGLE_GATE = 0
+    GRU = 1
+    LSTM = 2
+
+
+_KINDS: dict[type[MPSRNNDescriptor], CellKind] = {
+    MPSRNNSingleGateDescriptor: CellKind.SINGLE_GATE,
+    MPSGRUDescriptor: CellKind.GRU,
+    MPSLSTMDescriptor: CellKind.LSTM,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class GateWeights:
+    """What the data sources of one gate delivered; None where a convolution is absent."""
+
+    input: ConvolutionWeights | None
+    recurrent: ConvolutionWeights | None
+    memory: ConvolutionWeights | None
+    diagonal: Float32Array | None
+    """Memory weights that are one factor per channel."""
+    bias: Float32Array | None
+    neuron: Neuron
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One layer of a stack."""
+
+    kind: CellKind
+    input_channels: int
+    output_channels: int
+    use_float32_weights: bool
+    unit_transform: bool
+    flip_output_gates: bool
+    gate_pnorm_value: float
+    output_neuron: Neuron
+    gates: tuple[GateWeights, ...]
+
+
+def read_cells(descriptors: Sequence[MPSRNNDescriptor]) -> list[Cell]:
+    """Read the data sources of a stack of layers, the bottom one first.
+
+    Raises
+    ------
+    BadArgumentError, BadTypeError
+        If the channels of the stack do not fit together, or a data source fails; see `read_source`.
+    """
+    for index, descriptor in enumerate(descriptors):
+        _check_channels(descriptor, f"rnn_descriptors[{index}]")
+        if index > 0 and descriptor.input_feature_channels != descriptors[index - 1].output_feature_channels:
+            raise BadArgumentError(
+                f"rnn_descriptors[{index}]: got {descriptor.input_feature_channels} input channels, expected the "
+                f"{descriptors[index - 1].output_feature_channels} output channels of the layer below"
+            )
+    return [_read_cell(descriptor, f"rnn_descriptors[{index}]") for index, descriptor in enumerate(descriptors)]
+
+
+def _check_channels(descriptor: MPSRNNDescriptor, name: str) -> None:
+    """Check what can be said before any data source is loaded."""
+    if type(descriptor) not in _KINDS:
+        raise BadTypeError(
+            f"{name}: got {descriptor!r} ({type(descriptor).__name__}), expected an MPSRNNSingleGateDescriptor, "
+            "MPSGRUDescriptor or MPSLSTMDescriptor"
+        )
+    inputs, outputs = descriptor.input_feature_channels, descriptor.output_feature_channels
+    if inputs < 1 or outputs < 1:
+        raise BadArgumentError(f"{name}: got {inputs} input and {outputs} output channels, expected at least 1 of each")
+    if descriptor.use_layer_input_unit_transform_mode and inputs != outputs:
+        raise BadArgumentError(
+            f"{name}: got {inputs} input and {outputs} output channels, "
+            "expected equal numbers in unit-transform mode, where the input takes the place of W*x"
+        )
+
+
+def _read_cell(descriptor: MPSRNNDescriptor, name: str) -> Cell:
+    is_gru = isinstance(descriptor, MPSGRUDescriptor)
+    return Cell(
+        kind=_KINDS[type(descriptor)],
+        input_channels=descriptor.input_feature_channels,
+        output_channels=descriptor.output_feature_channels,
+        use_float32_weights=descriptor.use_float32_weights,
+        unit_transform=descriptor.use_layer_input_unit_transform_mode,
+        flip_output_gates=descriptor.flip_output_gates if is_gru else False,
+        gate_pnorm_value=descriptor.gate_pnorm_value if is_gru else 1.0,
+        output_neuron=_output_neuron(descriptor),
+        gates=tuple(_read_gate(descriptor, gate, name) for gate in descriptor.GATES),
+    )
+
+
+def _output_neuron(descriptor: MPSRNNDescriptor) -> Neuron:
+    if not isinstance(descriptor, MPSLSTMDescriptor):
+        return Neuron()
+    return Neuron(
+        descriptor.cell_to_output_neuron_type,
+        descriptor.cell_to_output_neuron_param_a,
+        descriptor.cell_to_output_neuron_param_b,
+        descriptor.cell_to_output_neuron_param_c,
+    )
+
+
+def _read_gate(descriptor: MPSRNNDescriptor, gate: Gate, name: str) -> GateWeights:
+    is_diagonal = isinstance(descriptor, MPSLSTMDescriptor) and descriptor.memory_weights_are_diagonal
+    read_input = _read_slot(descriptor, gate.input_weights, SourceRole.INPUT, name)
+    recurrent = _read_slot(descriptor, gate.recurrent_weights, SourceRole.RECURRENT, name)
+    memory = None
+    if gate.memory_weights is not None:
+        role = SourceRole.DIAGONAL_MEMORY if is_diagonal else SourceRole.MEMORY
+        memory = _read_slot(descriptor, gate.memory_weights, role, name)
+    diagonal = None
+    if is_diagonal and memory is not None:
+        # Already rounded to the precision of the layer; the kernels keep these few numbers as float32.
+        diagonal = np.ascontiguousarray(memory.weights, dtype=np.float32).reshape(-1)
+        memory = None
+    return GateWeights(
+        # The unit transform replaces the weights, not the bias and the neuron that come with them.
+        input=None if descriptor.use_layer_input_unit_transform_mode else read_input,
+        recurrent=recurrent,
+        memory=memory,
+        diagonal=diagonal,
+        bias=None if read_input is None else read_input.bias,
+        neuron=Neuron() if read_input is None else read_input.neuron,
+    )
+
+
+def _read_slot(descriptor: MPSRNNDescriptor, slot: str, role: SourceRole, name: str) -> ConvolutionWeights | None:
+    source = getattr(descriptor, slot)
+    if source is None:
+        return None
+    outputs = descriptor.output_feature_channels
+    return read_source(
+        source,
+        f"{name}.{slot}",
+        role=role,
+        input_channels=descriptor.input_feature_channels if role is SourceRole.INPUT else outputs,
+        output_channels=outputs,
+        use_float32_weights=descriptor.use_float32_weights,
+    )

@@ -1,0 +1,135 @@
+# objc/mpsrnn.h, the contract with the shim, as Cython sees it. Nothing else declares native names.
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+
+
+cdef extern from "<stdbool.h>" nogil:
+    ctypedef bint cbool "bool"
+
+
+cdef extern from "mpsrnn.h" nogil:
+    ctypedef enum mpsrnn_status:
+        MPSRNN_STATUS_OK
+        MPSRNN_STATUS_BAD_ARGUMENT
+        MPSRNN_STATUS_OUT_OF_MEMORY
+        MPSRNN_STATUS_UNSUPPORTED
+        MPSRNN_STATUS_NO_DEVICE
+        MPSRNN_STATUS_KERNEL_COMPILE
+        MPSRNN_STATUS_COMMAND_FAILED
+        MPSRNN_STATUS_INTERNAL
+
+    ctypedef struct mpsrnn_error:
+        char message[512]
+
+    ctypedef struct mpsrnn_device_s:
+        pass
+    ctypedef struct mpsrnn_queue_s:
+        pass
+    ctypedef struct mpsrnn_command_s:
+        pass
+    ctypedef struct mpsrnn_image_s:
+        pass
+    ctypedef struct mpsrnn_image_state_s:
+        pass
+    ctypedef struct mpsrnn_image_layer_s:
+        pass
+    ctypedef mpsrnn_device_s *mpsrnn_device
+    ctypedef mpsrnn_queue_s *mpsrnn_queue
+    ctypedef mpsrnn_command_s *mpsrnn_command
+    ctypedef mpsrnn_image_s *mpsrnn_image
+    ctypedef mpsrnn_image_state_s *mpsrnn_image_state
+    ctypedef mpsrnn_image_layer_s *mpsrnn_image_layer
+
+    ctypedef struct mpsrnn_device_info:
+        char name[256]
+        uint64_t registry_id
+        uint64_t max_buffer_length
+        uint64_t current_allocated_size
+        uint32_t thread_count
+
+    ctypedef struct mpsrnn_command_info:
+        uint32_t status
+        uint32_t dispatch_count
+        double gpu_start_time
+        double gpu_end_time
+        mpsrnn_error error
+
+    ctypedef void (*mpsrnn_completion)(void *context) noexcept
+
+    ctypedef struct mpsrnn_image_descriptor:
+        uint32_t width, height, channels, images
+        uint32_t channel_format
+        uint32_t usage
+        uint32_t storage_mode
+
+    ctypedef struct mpsrnn_image_region:
+        uint32_t x, y, width, height
+        uint32_t first_image, images
+        uint32_t first_channel, channels
+        uint32_t layout
+        size_t bytes_per_column, bytes_per_row, bytes_per_image
+
+    ctypedef struct mpsrnn_convolution:
+        const void *weights
+        uint32_t width, height, dilation_x, dilation_y, groups
+
+    ctypedef struct mpsrnn_neuron:
+        int32_t type
+        float a, b, c
+        const float *channel_a
+
+    ctypedef struct mpsrnn_gate:
+        mpsrnn_convolution input, recurrent, memory
+        const float *diagonal
+        const float *bias
+        mpsrnn_neuron neuron
+
+    ctypedef enum mpsrnn_cell_kind:
+        MPSRNN_CELL_SINGLE_GATE
+        MPSRNN_CELL_GRU
+        MPSRNN_CELL_LSTM
+
+    ctypedef struct mpsrnn_cell:
+        mpsrnn_cell_kind kind
+        uint32_t input_channels, output_channels
+        cbool float32_weights
+        cbool unit_transform
+        cbool flip_output_gates
+        float gate_p_norm
+        mpsrnn_neuron output_neuron
+        mpsrnn_gate gates[4]
+
+    ctypedef enum mpsrnn_state_part:
+        MPSRNN_RECURRENT_OUTPUT
+        MPSRNN_MEMORY_CELL
+
+    ctypedef struct mpsrnn_api:
+        mpsrnn_status (*device_create_default)(mpsrnn_device *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*device_copy_all)(mpsrnn_device *, size_t, size_t *, mpsrnn_error *) noexcept nogil
+        void (*device_get_info)(mpsrnn_device, mpsrnn_device_info *) noexcept nogil
+        mpsrnn_status (*device_set_thread_count)(mpsrnn_device, uint32_t, mpsrnn_error *) noexcept nogil
+        cbool (*device_is_same)(mpsrnn_device, mpsrnn_device) noexcept nogil
+        mpsrnn_status (*queue_create)(mpsrnn_device, mpsrnn_queue *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_create)(mpsrnn_queue, mpsrnn_command *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_add_completion)(mpsrnn_command, mpsrnn_completion, void *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_commit)(mpsrnn_command, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_wait)(mpsrnn_command, mpsrnn_error *) noexcept nogil
+        void (*command_get_info)(mpsrnn_command, mpsrnn_command_info *) noexcept nogil
+        mpsrnn_status (*image_create)(mpsrnn_device, const mpsrnn_image_descriptor *, mpsrnn_image *,
+                                      mpsrnn_error *) noexcept nogil
+        void (*image_get_descriptor)(mpsrnn_image, mpsrnn_image_descriptor *) noexcept nogil
+        mpsrnn_status (*image_write)(mpsrnn_image, const void *, const mpsrnn_image_region *,
+                                     mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*image_read)(mpsrnn_image, void *, const mpsrnn_image_region *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*image_layer_create)(mpsrnn_device, const mpsrnn_cell *, size_t, mpsrnn_image_layer *,
+                                            mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*image_layer_encode_sequence)(mpsrnn_image_layer, mpsrnn_command, const mpsrnn_image *,
+                                                     const mpsrnn_image *, size_t, mpsrnn_image_state,
+                                                     mpsrnn_image_state *, size_t, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*image_state_create)(const mpsrnn_image *, const mpsrnn_image *, size_t, mpsrnn_image_state *,
+                                            mpsrnn_error *) noexcept nogil
+        size_t (*image_state_layer_count)(mpsrnn_image_state) noexcept nogil
+        mpsrnn_image (*image_state_copy_image)(mpsrnn_image_state, size_t, mpsrnn_state_part) noexcept nogil
+        void (*release)(void *) noexcept nogil
+        size_t (*live_handle_count)() noexcept nogil
+
+    const mpsrnn_api *mpsrnn_get_api()

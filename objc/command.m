@@ -1,0 +1,179 @@
+#import "shim.h"
+#import "platform.h"
+
+@implementation MCYQueue
+- (void)dealloc
+{
+    [metal release];
+    [device release];
+    [super dealloc];
+}
+@end
+
+@implementation MCYCommand
+- (id)init
+{
+    self = [super init];
+    if (self) {
+        pthread_mutex_init(&lock, NULL);
+    }
+    return self;
+}
+
+- (void)dealloc
+{
+    /* Metal insists that an encoder ends before it goes. */
+    [encoder endEncoding];
+    [encoder release];
+    [metal release];
+    [device release];
+    pthread_mutex_destroy(&lock);
+    [super dealloc];
+}
+@end
+
+mpsrnn_status mcy_queue_create(mpsrnn_device handle, mpsrnn_queue *out, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYDevice *device = (MCYDevice *)handle;
+    mpsrnn_status status = MPSRNN_STATUS_OK;
+    MCYQueue *queue = [[MCYQueue alloc] init];
+    id<MTLCommandQueue> metal = [device->metal newCommandQueue];
+    if (queue && metal) {
+        queue->device = [device retain];
+        queue->metal = metal;
+        *out = (mpsrnn_queue)queue;
+    } else {
+        [queue release];
+        [metal release];
+        status = mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "the device could not make a command queue");
+    }
+    [pool drain];
+    return status;
+}
+
+mpsrnn_status mcy_command_create(mpsrnn_queue handle, mpsrnn_command *out, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYQueue *queue = (MCYQueue *)handle;
+    mpsrnn_status status = MPSRNN_STATUS_OK;
+    MCYCommand *command = [[MCYCommand alloc] init];
+    id<MTLCommandBuffer> metal = [queue->metal commandBuffer];
+    if (command && metal) {
+        command->device = [queue->device retain];
+        command->metal = [metal retain];
+        *out = (mpsrnn_command)command;
+    } else {
+        [command release];
+        status = mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "the queue could not make a command buffer");
+    }
+    [pool drain];
+    return status;
+}
+
+/* A completion block made by hand, by the public block ABI: what a compiler emits for a stack block that captures two
+ * plain pointers. The receiver copies it. GCC has no blocks syntax. */
+struct completion_block {
+    void *isa;
+    int flags, reserved;
+    void (*invoke)(struct completion_block *block, id<MTLCommandBuffer> buffer);
+    const void *descriptor;
+    mpsrnn_completion function;
+    void *context;
+};
+
+static const struct {
+    unsigned long reserved, size;
+    const char *signature;
+} completion_descriptor = { 0, sizeof(struct completion_block), "v16@?0@8" };
+
+enum { BLOCK_HAS_SIGNATURE = 1 << 30 };
+
+static void complete(struct completion_block *block, id<MTLCommandBuffer> buffer)
+{
+    (void)buffer;
+    block->function(block->context);
+}
+
+mpsrnn_status mcy_command_add_completion(mpsrnn_command handle, mpsrnn_completion function, void *context,
+                                         mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYCommand *command = (MCYCommand *)handle;
+    mpsrnn_status status = MPSRNN_STATUS_OK;
+    pthread_mutex_lock(&command->lock);
+    if (command->committed) {
+        status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "a completed handler was added after commit");
+    } else {
+        struct completion_block block = {
+            MCY_STACK_BLOCK_ISA, BLOCK_HAS_SIGNATURE, 0, complete, &completion_descriptor, function, context,
+        };
+        [command->metal addCompletedHandler:(MTLCommandBufferHandler)(void *)&block];
+    }
+    pthread_mutex_unlock(&command->lock);
+    [pool drain];
+    return status;
+}
+
+mpsrnn_status mcy_command_commit(mpsrnn_command handle, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYCommand *command = (MCYCommand *)handle;
+    mpsrnn_status status = MPSRNN_STATUS_OK;
+    pthread_mutex_lock(&command->lock);
+    if (command->committed) {
+        status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "the command buffer is already committed");
+    } else {
+        [command->encoder endEncoding];
+        [command->encoder release];
+        command->encoder = nil;
+        command->committed = YES;
+        [command->metal commit];
+    }
+    pthread_mutex_unlock(&command->lock);
+    [pool drain];
+    return status;
+}
+
+static const char *error_text(id<MTLCommandBuffer> metal)
+{
+    NSError *cause = [metal error];
+    return cause ? [[cause localizedDescription] UTF8String] : "Metal gave no reason";
+}
+
+mpsrnn_status mcy_command_wait(mpsrnn_command handle, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYCommand *command = (MCYCommand *)handle;
+    mpsrnn_status status = MPSRNN_STATUS_OK;
+    pthread_mutex_lock(&command->lock);
+    const BOOL committed = command->committed;
+    pthread_mutex_unlock(&command->lock);
+    if (!committed) {
+        status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "the command buffer was not committed");
+    } else {
+        [command->metal waitUntilCompleted];
+        if ([command->metal status] == MTLCommandBufferStatusError) {
+            status = mcy_fail(error, MPSRNN_STATUS_COMMAND_FAILED, "%s", error_text(command->metal));
+        }
+    }
+    [pool drain];
+    return status;
+}
+
+void mcy_command_get_info(mpsrnn_command handle, mpsrnn_command_info *info)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYCommand *command = (MCYCommand *)handle;
+    pthread_mutex_lock(&command->lock);
+    info->dispatch_count = command->dispatch_count;
+    pthread_mutex_unlock(&command->lock);
+    info->status = (uint32_t)[command->metal status];
+    info->gpu_start_time = [command->metal GPUStartTime];
+    info->gpu_end_time = [command->metal GPUEndTime];
+    info->error.message[0] = 0;
+    if (info->status == MTLCommandBufferStatusError) {
+        mcy_fail(&info->error, MPSRNN_STATUS_COMMAND_FAILED, "%s", error_text(command->metal));
+    }
+    [pool drain];
+}

@@ -1,0 +1,258 @@
+/* Feature-channel images: the texture behind an image, and the way of its elements from and to the caller's memory. */
+#import "shim.h"
+#import "platform.h"
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SIDE = 16384, MAX_SLICES = 2048 };   /* of any Metal device of today */
+
+@implementation MCYImage
+- (void)dealloc
+{
+    [array release];
+    [texture release];
+    [device release];
+    [super dealloc];
+}
+@end
+
+/* Components of a texel: 1 or 2 for images of so many channels, else 4. */
+static uint32_t component_count(uint32_t channels)
+{
+    return channels <= 2 ? channels : 4;
+}
+
+static uint32_t element_size(uint32_t channel_format)
+{
+    static const uint32_t sizes[] = { 0, 1, 2, 2, 4 };
+    return sizes[channel_format];
+}
+
+static MTLPixelFormat pixel_format(uint32_t channels, uint32_t channel_format)
+{
+    static const MTLPixelFormat formats[3][4] = {
+        { MTLPixelFormatR8Unorm, MTLPixelFormatR16Unorm, MTLPixelFormatR16Float, MTLPixelFormatR32Float },
+        { MTLPixelFormatRG8Unorm, MTLPixelFormatRG16Unorm, MTLPixelFormatRG16Float, MTLPixelFormatRG32Float },
+        { MTLPixelFormatRGBA8Unorm, MTLPixelFormatRGBA16Unorm, MTLPixelFormatRGBA16Float, MTLPixelFormatRGBA32Float },
+    };
+    return formats[channels <= 2 ? channels - 1 : 2][channel_format - 1];
+}
+
+static mpsrnn_status check_descriptor(const mpsrnn_image_descriptor *d, mpsrnn_error *error)
+{
+    if (d->width < 1 || d->width > MAX_SIDE || d->height < 1 || d->height > MAX_SIDE) {
+        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "image of %u x %u pixels; 1 to %d expected on each side",
+                        d->width, d->height, MAX_SIDE);
+    }
+    if (d->channels < 1 || d->images < 1 || (uint64_t)d->images * mcy_slices(d->channels) > MAX_SLICES) {
+        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT,
+                        "%u images of %u channels; at least one of each and at most %d texture slices "
+                        "(images * ceil(channels / 4)) expected", d->images, d->channels, MAX_SLICES);
+    }
+    if (d->channel_format < 1 || d->channel_format > 4) {
+        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "channel format %u; 1 to 4 expected", d->channel_format);
+    }
+    if (d->storage_mode != MTLStorageModeShared && d->storage_mode != MTLStorageModePrivate) {
+        return mcy_fail(error, MPSRNN_STATUS_UNSUPPORTED, "storage mode %u; shared (0) or private (2) expected",
+                        d->storage_mode);
+    }
+    return MPSRNN_STATUS_OK;
+}
+
+static id<MTLTexture> new_texture(id<MTLDevice> metal, const mpsrnn_image_descriptor *d)
+{
+    const uint32_t slices = d->images * mcy_slices(d->channels);
+    MTLTextureDescriptor *descriptor = [[MTLTextureDescriptor alloc] init];
+    descriptor.textureType = slices == 1 ? MTLTextureType2D : MTLTextureType2DArray;
+    descriptor.pixelFormat = pixel_format(d->channels, d->channel_format);
+    descriptor.width = d->width;
+    descriptor.height = d->height;
+    descriptor.arrayLength = slices;
+    descriptor.usage = (MTLTextureUsage)d->usage;
+    descriptor.storageMode = (MTLStorageMode)d->storage_mode;
+    id<MTLTexture> texture = [metal newTextureWithDescriptor:descriptor];
+    [descriptor release];
+    return texture;
+}
+
+static id<MTLTexture> new_array_view(id<MTLTexture> texture)
+{
+    if ([texture textureType] == MTLTextureType2DArray) {
+        return [texture retain];
+    }
+    return [texture newTextureViewWithPixelFormat:[texture pixelFormat]
+                                      textureType:MTLTextureType2DArray
+                                           levels:NSMakeRange(0, 1)
+                                           slices:NSMakeRange(0, 1)];
+}
+
+mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor *descriptor, MCYImage **out,
+                               mpsrnn_error *error)
+{
+    mpsrnn_status status = check_descriptor(descriptor, error);
+    if (status != MPSRNN_STATUS_OK) {
+        return status;
+    }
+    MCYImage *image = [[MCYImage alloc] init];
+    if (image) {
+        image->device = [device retain];
+        image->descriptor = *descriptor;
+        image->texture = new_texture(device->metal, descriptor);
+        image->array = image->texture ? new_array_view(image->texture) : nil;
+    }
+    if (!image || !image->array) {
+        [image release];
+        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for %u images of %u x %u pixels, %u channels",
+                        descriptor->images, descriptor->width, descriptor->height, descriptor->channels);
+    }
+    *out = image;
+    return MPSRNN_STATUS_OK;
+}
+
+mpsrnn_status mcy_image_handle_create(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor,
+                                      mpsrnn_image *out, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYImage *image = nil;
+    mpsrnn_status status = mcy_image_create((MCYDevice *)device, descriptor, &image, error);
+    if (status == MPSRNN_STATUS_OK) {
+        *out = (mpsrnn_image)image;
+    }
+    [pool drain];
+    return status;
+}
+
+void mcy_image_get_descriptor(mpsrnn_image image, mpsrnn_image_descriptor *descriptor)
+{
+    *descriptor = ((MCYImage *)image)->descriptor;
+}
+
+static BOOL exceeds(uint32_t first, uint32_t count, uint32_t limit)
+{
+    return count < 1 || count > limit || first > limit - count;
+}
+
+static mpsrnn_status check_region(const mpsrnn_image_descriptor *d, const mpsrnn_image_region *r, mpsrnn_error *error)
+{
+    if (d->storage_mode == MTLStorageModePrivate) {
+        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "the CPU cannot reach an image of private storage");
+    }
+    if (exceeds(r->x, r->width, d->width) || exceeds(r->y, r->height, d->height)
+        || exceeds(r->first_image, r->images, d->images) || exceeds(r->first_channel, r->channels, d->channels)
+        || r->first_channel % 4 != 0) {
+        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT,
+                        "region x %u+%u, y %u+%u, images %u+%u, channels %u+%u does not fit %u x %u pixels, %u images, "
+                        "%u channels, or does not start at a multiple of 4 channels", r->x, r->width, r->y, r->height,
+                        r->first_image, r->images, r->first_channel, r->channels, d->width, d->height, d->images,
+                        d->channels);
+    }
+    return MPSRNN_STATUS_OK;
+}
+
+/* `count` elements of `size` bytes, each side with its own step. */
+static void copy_elements(char *to, size_t to_step, const char *from, size_t from_step, size_t count, size_t size)
+{
+    if (to_step == size && from_step == size) {
+        memcpy(to, from, count * size);
+    } else if (size == 4) {
+        for (size_t i = 0; i < count; ++i) {
+            memcpy(to + i * to_step, from + i * from_step, 4);
+        }
+    } else if (size == 2) {
+        for (size_t i = 0; i < count; ++i) {
+            memcpy(to + i * to_step, from + i * from_step, 2);
+        }
+    } else {
+        for (size_t i = 0; i < count; ++i) {
+            to[i * to_step] = from[i * from_step];
+        }
+    }
+}
+
+/* Where the caller keeps channel `channel` of the region's `image`-th image: address of its first pixel. */
+static size_t user_offset(const mpsrnn_image_region *r, uint32_t image, uint32_t channel, size_t element)
+{
+    /* Planes of a channels-first array follow each other without a gap. */
+    const size_t channel_step = r->layout == 0 ? element : r->bytes_per_row * r->height;
+    return image * r->bytes_per_image + channel * channel_step;
+}
+
+/* Moves the channels of one slice between the staged texels and the caller's memory. */
+static void move_slice(char *texels, char *user, const mpsrnn_image_descriptor *d, const mpsrnn_image_region *r,
+                       uint32_t image, uint32_t slice, BOOL writes)
+{
+    const size_t element = element_size(d->channel_format);
+    const size_t texel = element * component_count(d->channels);
+    const uint32_t first = slice * 4;
+    const uint32_t end = first + 4 < r->first_channel + r->channels ? first + 4 : r->first_channel + r->channels;
+    for (uint32_t channel = first; channel < end; ++channel) {
+        char *plane = user + user_offset(r, image, channel - r->first_channel, element);
+        char *component = texels + (channel - first) * element;
+        for (uint32_t y = 0; y < r->height; ++y) {
+            char *row = plane + y * r->bytes_per_row;
+            char *texel_row = component + (size_t)y * r->width * texel;
+            if (writes) {
+                copy_elements(texel_row, texel, row, r->bytes_per_column, r->width, element);
+            } else {
+                copy_elements(row, r->bytes_per_column, texel_row, texel, r->width, element);
+            }
+        }
+    }
+}
+
+/* Both directions: staged slice by slice, so that the layout of a texture stays Metal's business. */
+static mpsrnn_status move_region(MCYImage *image, char *user, const mpsrnn_image_region *r, BOOL writes,
+                                 mpsrnn_error *error)
+{
+    const mpsrnn_image_descriptor *d = &image->descriptor;
+    mpsrnn_status status = check_region(d, r, error);
+    if (status != MPSRNN_STATUS_OK) {
+        return status;
+    }
+    const size_t row_bytes = (size_t)r->width * element_size(d->channel_format) * component_count(d->channels);
+    const size_t bytes = row_bytes * r->height;
+    char *texels = calloc(1, bytes);
+    if (!texels) {
+        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory to stage %zu bytes", bytes);
+    }
+    const MTLRegion region = MTLRegionMake2D(r->x, r->y, r->width, r->height);
+    const uint32_t last_channel = r->first_channel + r->channels;
+    for (uint32_t n = 0; n < r->images; ++n) {
+        for (uint32_t slice = r->first_channel / 4; slice < mcy_slices(last_channel); ++slice) {
+            const NSUInteger index = (r->first_image + n) * mcy_slices(d->channels) + slice;
+            /* A partly written slice keeps its other channels. */
+            const BOOL is_partial = last_channel < slice * 4 + 4 && last_channel < d->channels;
+            if (!writes || is_partial) {
+                [image->texture getBytes:texels bytesPerRow:row_bytes bytesPerImage:bytes fromRegion:region
+                             mipmapLevel:0 slice:index];
+            } else if (last_channel < slice * 4 + 4) {
+                memset(texels, 0, bytes);
+            }
+            move_slice(texels, user, d, r, n, slice, writes);
+            if (writes) {
+                [image->texture replaceRegion:region mipmapLevel:0 slice:index withBytes:texels bytesPerRow:row_bytes
+                                bytesPerImage:bytes];
+            }
+        }
+    }
+    free(texels);
+    const char *violation = mcy_take_violation();
+    return violation ? mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "%s", violation) : MPSRNN_STATUS_OK;
+}
+
+mpsrnn_status mcy_image_write(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
+                              mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    mpsrnn_status status = move_region((MCYImage *)image, (char *)bytes, region, YES, error);
+    [pool drain];
+    return status;
+}
+
+mpsrnn_status mcy_image_read(mpsrnn_image image, void *bytes, const mpsrnn_image_region *region, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    mpsrnn_status status = move_region((MCYImage *)image, bytes, region, NO, error);
+    [pool drain];
+    return status;
+}

@@ -1,0 +1,180 @@
+/* The contract between Python and the shim: plain C, no Python, no Objective-C, no Metal.
+ *
+ * Handles. Every handle is reference counted natively and keeps what it needs alive (an image its device, a command
+ * buffer everything encoded into it), so the order in which callers release does not matter. A function that stores a
+ * handle through `out` gives the caller one reference, returned with `release`.
+ *
+ * Errors. A function that can fail returns a status and, unless it is MPSRNN_STATUS_OK, fills the caller's `error`; it
+ * has then changed nothing, and `out` is untouched. Nothing here aborts, prints or keeps a "last error".
+ *
+ * Threads. Any function may be called from any thread, without Python's lock. Calls on one command buffer are
+ * serialised inside. Devices, queues, images, states and layers may be used from several threads at once; that two
+ * threads do not write one image at the same time is the caller's business. */
+#ifndef MPSRNN_H
+#define MPSRNN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum {
+    MPSRNN_STATUS_OK,
+    MPSRNN_STATUS_BAD_ARGUMENT,
+    MPSRNN_STATUS_OUT_OF_MEMORY,
+    MPSRNN_STATUS_UNSUPPORTED,
+    MPSRNN_STATUS_NO_DEVICE,
+    MPSRNN_STATUS_KERNEL_COMPILE,
+    MPSRNN_STATUS_COMMAND_FAILED,
+    MPSRNN_STATUS_INTERNAL,
+} mpsrnn_status;
+
+typedef struct {
+    char message[512];
+} mpsrnn_error;
+
+typedef struct mpsrnn_device_s *mpsrnn_device;
+typedef struct mpsrnn_queue_s *mpsrnn_queue;
+typedef struct mpsrnn_command_s *mpsrnn_command;
+typedef struct mpsrnn_image_s *mpsrnn_image;
+typedef struct mpsrnn_image_state_s *mpsrnn_image_state;
+typedef struct mpsrnn_image_layer_s *mpsrnn_image_layer;
+
+/* ---- Device ---- */
+
+typedef struct {
+    char name[256];
+    uint64_t registry_id;
+    uint64_t max_buffer_length;         /* bytes */
+    uint64_t current_allocated_size;    /* bytes of live buffers and textures */
+    uint32_t thread_count;              /* CPU threads of a portable device, 0 on a GPU */
+} mpsrnn_device_info;
+
+/* ---- Command buffer ---- */
+
+typedef struct {
+    uint32_t status;                    /* MTLCommandBufferStatus */
+    uint32_t dispatch_count;            /* compute dispatches encoded so far */
+    double gpu_start_time, gpu_end_time; /* seconds, of one monotonic clock; 0 before */
+    mpsrnn_error error;                 /* empty unless status is MTLCommandBufferStatusError */
+} mpsrnn_command_info;
+
+/* Called once, on a thread of the driver, when the command buffer has completed or failed. */
+typedef void (*mpsrnn_completion)(void *context);
+
+/* ---- Image ---- */
+
+/* Channel c of image n lies in slice n * ceil(channels / 4) + c / 4, component c % 4. */
+typedef struct {
+    uint32_t width, height, channels, images;
+    uint32_t channel_format;            /* MPSImageFeatureChannelFormat: 1 unorm8, 2 unorm16, 3 float16, 4 float32 */
+    uint32_t usage;                     /* MTLTextureUsage */
+    uint32_t storage_mode;              /* MTLStorageMode: 0 shared, 2 private */
+} mpsrnn_image_descriptor;
+
+/* A box of pixels, channels and images, and where its elements lie in the caller's memory (bytes). */
+typedef struct {
+    uint32_t x, y, width, height;
+    uint32_t first_image, images;
+    uint32_t first_channel, channels;   /* first_channel is a multiple of 4 */
+    uint32_t layout;                    /* MPSDataLayout: 0 height x width x channels, 1 channels x height x width */
+    size_t bytes_per_column, bytes_per_row, bytes_per_image;
+} mpsrnn_image_region;
+
+/* ---- Layers ---- */
+
+/* One convolution of a gate: W, U or V. Weights lie as [out][height][width][in / groups]. */
+typedef struct {
+    const void *weights;                /* NULL: the convolution is absent (its result is 0) */
+    uint32_t width, height, dilation_x, dilation_y, groups;
+} mpsrnn_convolution;
+
+typedef struct {
+    int32_t type;                       /* MPSCNNNeuronType */
+    float a, b, c;
+    const float *channel_a;             /* PReLU: one a per output channel; otherwise NULL */
+} mpsrnn_neuron;
+
+typedef struct {
+    mpsrnn_convolution input, recurrent, memory;
+    const float *diagonal;              /* LSTM: per-channel peephole in place of `memory`, or NULL */
+    const float *bias;                  /* per output channel, or NULL */
+    mpsrnn_neuron neuron;
+} mpsrnn_gate;
+
+typedef enum { MPSRNN_CELL_SINGLE_GATE, MPSRNN_CELL_GRU, MPSRNN_CELL_LSTM } mpsrnn_cell_kind;
+
+/* Gates in the order: single gate; GRU update z, reset r, candidate h (its `memory` is Vh, acting on z * h0);
+ * LSTM input, forget, cell, output (its `memory` acts on the new cell). */
+typedef struct {
+    mpsrnn_cell_kind kind;
+    uint32_t input_channels, output_channels;
+    bool float32_weights;               /* element type of all convolutions: float, else half */
+    bool unit_transform;                /* useLayerInputUnitTransformMode */
+    bool flip_output_gates;             /* GRU */
+    float gate_p_norm;                  /* GRU */
+    mpsrnn_neuron output_neuron;        /* LSTM: cell to output */
+    mpsrnn_gate gates[4];
+} mpsrnn_cell;
+
+typedef enum { MPSRNN_RECURRENT_OUTPUT, MPSRNN_MEMORY_CELL } mpsrnn_state_part;
+
+/* ---- The functions ---- */
+
+/* The one way in: extension modules other than the one that links the shim reach it through this table. */
+typedef struct {
+    /* The system's default device; NO_DEVICE if there is none that can be used. */
+    mpsrnn_status (*device_create_default)(mpsrnn_device *out, mpsrnn_error *error);
+    /* All devices: at most `capacity` are stored, `count` tells how many there are. */
+    mpsrnn_status (*device_copy_all)(mpsrnn_device *out, size_t capacity, size_t *count, mpsrnn_error *error);
+    void (*device_get_info)(mpsrnn_device device, mpsrnn_device_info *info);
+    /* CPU threads that work on a dispatch, at least 1; UNSUPPORTED on a GPU. */
+    mpsrnn_status (*device_set_thread_count)(mpsrnn_device device, uint32_t count, mpsrnn_error *error);
+    /* Whether both handles are the same Metal device. */
+    bool (*device_is_same)(mpsrnn_device a, mpsrnn_device b);
+
+    mpsrnn_status (*queue_create)(mpsrnn_device device, mpsrnn_queue *out, mpsrnn_error *error);
+
+    mpsrnn_status (*command_create)(mpsrnn_queue queue, mpsrnn_command *out, mpsrnn_error *error);
+    /* `function` is called even when the command buffer fails. BAD_ARGUMENT after commit: it would never be called. */
+    mpsrnn_status (*command_add_completion)(mpsrnn_command command, mpsrnn_completion function, void *context,
+                                            mpsrnn_error *error);
+    mpsrnn_status (*command_commit)(mpsrnn_command command, mpsrnn_error *error);
+    /* Blocks until completion. COMMAND_FAILED carries Metal's own message. BAD_ARGUMENT before commit. */
+    mpsrnn_status (*command_wait)(mpsrnn_command command, mpsrnn_error *error);
+    void (*command_get_info)(mpsrnn_command command, mpsrnn_command_info *info);
+
+    mpsrnn_status (*image_create)(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor, mpsrnn_image *out,
+                                  mpsrnn_error *error);
+    void (*image_get_descriptor)(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+    /* Elements are of the image's channel format: uint8, uint16, half or float. Components of a slice beyond the
+     * image's last channel are written as zero. */
+    mpsrnn_status (*image_write)(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
+                                 mpsrnn_error *error);
+    mpsrnn_status (*image_read)(mpsrnn_image image, void *bytes, const mpsrnn_image_region *region,
+                                mpsrnn_error *error);
+
+    /* Copies everything out of `cells` (index 0 is the bottom layer). */
+    mpsrnn_status (*image_layer_create)(mpsrnn_device device, const mpsrnn_cell *cells, size_t count,
+                                        mpsrnn_image_layer *out, mpsrnn_error *error);
+    /* Encodes `count` time steps. `state_in` may be NULL: zero. `state_count` is 0, 1 (the last step's state) or
+     * `count`; that many states are stored in `states_out`. */
+    mpsrnn_status (*image_layer_encode_sequence)(mpsrnn_image_layer layer, mpsrnn_command command,
+                                                 const mpsrnn_image *sources, const mpsrnn_image *destinations,
+                                                 size_t count, mpsrnn_image_state state_in,
+                                                 mpsrnn_image_state *states_out, size_t state_count,
+                                                 mpsrnn_error *error);
+
+    /* A state over given images, which it keeps: h of each layer, and c or NULL. All on one device. */
+    mpsrnn_status (*image_state_create)(const mpsrnn_image *outputs, const mpsrnn_image *memories, size_t layer_count,
+                                        mpsrnn_image_state *out, mpsrnn_error *error);
+    size_t (*image_state_layer_count)(mpsrnn_image_state state);
+    /* The image of a part of one layer's state with a reference for the caller; NULL where there is none. */
+    mpsrnn_image (*image_state_copy_image)(mpsrnn_image_state state, size_t layer, mpsrnn_state_part part);
+
+    void (*release)(void *handle);
+    /* Handles alive in this process, for leak tests. */
+    size_t (*live_handle_count)(void);
+} mpsrnn_api;
+
+const mpsrnn_api *mpsrnn_get_api(void);
+
+#endif

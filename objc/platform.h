@@ -1,0 +1,53 @@
+/* The lines that only one of the two Metals has. */
+#ifndef MCY_PLATFORM_H
+#define MCY_PLATFORM_H
+#import <Metal/Metal.h>
+#include "mpsrnn.h"
+
+#if defined(__APPLE__)
+
+/* What a compiler puts into `isa` of a block on the stack. */
+extern void *_NSConcreteStackBlock[];
+#define MCY_STACK_BLOCK_ISA ((void *)_NSConcreteStackBlock)
+
+static inline uint32_t mcy_thread_count(id<MTLDevice> device)
+{
+    (void)device;
+    return 0;
+}
+
+static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
+{
+    (void)device;
+    (void)count;
+    return false;
+}
+
+/* Apple's own API validation stops the process instead. */
+static inline const char *mcy_take_violation(void)
+{
+    return NULL;
+}
+
+#else
+#import <Metal/PortableMetal.h>
+
+#define MCY_STACK_BLOCK_ISA NULL
+
+static inline uint32_t mcy_thread_count(id<MTLDevice> device)
+{
+    return (uint32_t)PortableMetalThreadCount(device);
+}
+
+static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
+{
+    return PortableMetalSetThreadCount(device, count);
+}
+
+static inline const char *mcy_take_violation(void)
+{
+    return PortableMetalTakeViolation();
+}
+
+#endif
+#endif

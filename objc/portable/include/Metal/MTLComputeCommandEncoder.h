@@ -1,0 +1,21 @@
+#ifndef PORTABLE_METAL_MTLCOMPUTECOMMANDENCODER_H
+#define PORTABLE_METAL_MTLCOMPUTECOMMANDENCODER_H
+#import <Metal/MTLBuffer.h>
+#import <Metal/MTLComputePipeline.h>
+#import <Metal/MTLTexture.h>
+#import <Metal/MTLTypes.h>
+
+@protocol MTLCommandEncoder <NSObject>
+@property (nonatomic, readonly) id<MTLDevice> device;
+@property (nonatomic, copy) NSString *label;
+- (void)endEncoding;
+@end
+
+@protocol MTLComputeCommandEncoder <MTLCommandEncoder>
+- (void)setComputePipelineState:(id<MTLComputePipelineState>)state;
+- (void)setBytes:(const void *)bytes length:(NSUInteger)length atIndex:(NSUInteger)index;
+- (void)setBuffer:(id<MTLBuffer>)buffer offset:(NSUInteger)offset atIndex:(NSUInteger)index;
+- (void)setTexture:(id<MTLTexture>)texture atIndex:(NSUInteger)index;
+- (void)dispatchThreadgroups:(MTLSize)threadgroupsPerGrid threadsPerThreadgroup:(MTLSize)threadsPerThreadgroup;
+@end
+#endif

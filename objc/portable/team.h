@@ -1,0 +1,28 @@
+/* The threads of a device: whoever has work calls them, takes part, and returns when all of it is done. */
+#ifndef PM_TEAM_H
+#define PM_TEAM_H
+#include <stddef.h>
+
+enum { PM_TEAM_MAX_THREADS = 256 };
+
+struct pm_team;
+
+/* Does the items [begin, end) of a piece of work. */
+typedef void (*pm_team_function)(void *context, size_t begin, size_t end);
+
+/* NULL without memory. Makes no thread yet. */
+struct pm_team *pm_team_create(size_t thread_count);
+
+/* No work may be under way. Ends the threads and waits for them. */
+void pm_team_destroy(struct pm_team *team);
+
+/* 1 to PM_TEAM_MAX_THREADS, the calling thread included; from any thread, for the work that begins afterwards. */
+void pm_team_set_thread_count(struct pm_team *team, size_t thread_count);
+size_t pm_team_thread_count(const struct pm_team *team);
+
+/* Calls `function` for ranges that together are [0, count), each item once, on the calling thread and others of the
+ * team; from any number of threads at once. Returns 0, or an errno value if a thread could not be made: then nothing
+ * was done. */
+int pm_team_run(struct pm_team *team, size_t count, pm_team_function function, void *context);
+
+#endif

@@ -1,0 +1,63 @@
+#include "thread.h"
+#include <errno.h>
+#include <fenv.h>
+#include <signal.h>
+#include <stdlib.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+/* What a threadgroup may keep on the stack; address space only, until it is touched. */
+enum { STACK_SIZE = 8 << 20 };
+
+struct start {
+    void (*function)(void *);
+    void *argument;
+};
+
+static void use_default_float_mode(void)
+{
+#if defined(__x86_64__)
+    /* Older C libraries leave flush-to-zero as it is. */
+    enum { MXCSR_DEFAULT = 0x1F80 };
+    _mm_setcsr(MXCSR_DEFAULT);
+#else
+    fesetenv(FE_DFL_ENV);
+#endif
+}
+
+static void *begin(void *argument)
+{
+    const struct start start = *(struct start *)argument;
+    free(argument);
+    use_default_float_mode();
+    start.function(start.argument);
+    return NULL;
+}
+
+int pm_thread_start(pthread_t *thread, void (*function)(void *), void *argument)
+{
+    struct start *start = malloc(sizeof *start);
+    if (!start) {
+        return ENOMEM;
+    }
+    start->function = function;
+    start->argument = argument;
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error) {
+        free(start);
+        return error;
+    }
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    error = pthread_create(thread, &attributes, begin, start);
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    pthread_attr_destroy(&attributes);
+    if (error) {
+        free(start);
+    }
+    return error;
+}

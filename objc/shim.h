@@ -1,0 +1,190 @@
+/* What the files of the shim know of each other. One class per handle of mpsrnn.h; a handle is the object's address.
+ *
+ * Manual retain/release. Ivars end in no underscore and are public inside the shim: these classes are structs with a
+ * reference count. */
+#ifndef MCY_SHIM_H
+#define MCY_SHIM_H
+#import <Foundation/Foundation.h>
+#import <Metal/Metal.h>
+#include <pthread.h>
+#include "mpsrnn.h"
+#include "params.h"
+
+#if defined(__has_feature)
+#if __has_feature(objc_arc)
+#error "the shim counts references itself: compile with -fno-objc-arc"
+#endif
+#endif
+
+/* Fills `error` (which may be NULL) and returns `status`. */
+mpsrnn_status mcy_fail(mpsrnn_error *error, mpsrnn_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Counts itself in mpsrnn_api.live_handle_count. */
+@interface MCYHandle : NSObject
+@end
+
+/* ---- device.m, pipeline.m ---- */
+
+typedef struct {
+    uint32_t values[MPSRNN_CONSTANT_COUNT];     /* bool constants as 0 or 1 */
+} mcy_constants;
+
+typedef struct mcy_pipeline_entry mcy_pipeline_entry;
+
+@interface MCYDevice : MCYHandle {
+@public
+    id<MTLDevice> metal;
+    pthread_mutex_t lock;                       /* guards what follows */
+    mcy_pipeline_entry *pipelines;
+    size_t pipeline_count;
+}
+- (id)initWithMetal:(id<MTLDevice>)device;
+@end
+
+/* The pipeline of a kernel, made at first use and owned by the device. `library` is the stem of a .metal file. */
+mpsrnn_status mcy_device_pipeline(MCYDevice *device, const char *library, const char *kernel,
+                                  const mcy_constants *constants, id<MTLComputePipelineState> *out,
+                                  mpsrnn_error *error);
+void mcy_device_release_pipelines(MCYDevice *device);
+
+/* ---- command.m ---- */
+
+@interface MCYQueue : MCYHandle {
+@public
+    MCYDevice *device;
+    id<MTLCommandQueue> metal;
+}
+@end
+
+@interface MCYCommand : MCYHandle {
+@public
+    MCYDevice *device;
+    pthread_mutex_t lock;                       /* one encoding at a time */
+    id<MTLCommandBuffer> metal;
+    id<MTLComputeCommandEncoder> encoder;       /* made at the first dispatch, nil after commit */
+    BOOL committed;
+    uint32_t dispatch_count;
+}
+@end
+
+/* ---- image.m ---- */
+
+@interface MCYImage : MCYHandle {
+@public
+    MCYDevice *device;
+    mpsrnn_image_descriptor descriptor;
+    id<MTLTexture> texture;
+    id<MTLTexture> array;                       /* the same storage as a 2D array, the one type the kernels take */
+}
+@end
+
+static inline uint32_t mcy_slices(uint32_t channels)
+{
+    return (channels + 3) / 4;
+}
+
+mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor *descriptor, MCYImage **out,
+                               mpsrnn_error *error);
+
+/* ---- image_state.m ---- */
+
+/* h and, for LSTMs, c of every layer of a stack; nil where a layer keeps none. */
+@interface MCYImageState : MCYHandle {
+@public
+    size_t layer_count;
+    MCYImage **outputs, **memories;
+}
+- (id)initWithLayerCount:(size_t)count;
+@end
+
+/* ---- stage.m ---- */
+
+enum { MCY_STAGE_VARIANTS = 8 };
+
+/* One kernel of a cell with its weights: what one dispatch of one time step needs besides images. */
+@interface MCYStage : NSObject {
+@public
+    const char *kernel;                         /* base name, static */
+    BOOL float32_weights;
+    mpsrnn_cell_params params;                  /* all but the size of the images */
+    mcy_constants constants;                    /* all but those of a single step */
+    id<MTLBuffer> weights, taps, channels;
+    id<MTLComputePipelineState> pipelines[MCY_STAGE_VARIANTS];  /* owned by the device; guarded by the layer's lock */
+}
+@end
+
+/* Packs `gate_count` gates of a cell. `terms[t * gate_count + g]` is gate g's share in term t, which reads
+ * `term_channels[t]` channels; entries may be absent. */
+typedef struct {
+    const char *kernel;
+    uint32_t gate_count, term_count;
+    const mpsrnn_convolution *terms[MPSRNN_MAX_TERMS * MPSRNN_MAX_GATES];
+    uint32_t term_channels[MPSRNN_MAX_TERMS];
+    const mpsrnn_gate *gates[MPSRNN_MAX_GATES];
+    BOOL has_bias;                              /* no: another stage adds it */
+} mcy_stage_plan;
+
+mpsrnn_status mcy_stage_create(MCYDevice *device, const mpsrnn_cell *cell, const mcy_stage_plan *plan, MCYStage **out,
+                               mpsrnn_error *error);
+
+/* ---- image_layer.m ---- */
+
+/* A layer of a stack: one stage, or two for the GRU and the LSTM whose output gate convolves the new cell. */
+typedef struct {
+    mpsrnn_cell_kind kind;
+    const char *library;
+    uint32_t input_channels, output_channels;
+    BOOL has_recurrent, has_memory;             /* convolutions that need a previous state, see params.h */
+    BOOL reads_output;                          /* the next step reads h0 */
+    MCYStage *stages[2];
+    size_t stage_count;
+} mcy_cell;
+
+@interface MCYImageLayer : MCYHandle {
+@public
+    MCYDevice *device;
+    pthread_mutex_t lock;                       /* guards the stages' pipelines */
+    mcy_cell *cells;
+    size_t cell_count;
+}
+@end
+
+mpsrnn_status mcy_cell_create(MCYDevice *device, const mpsrnn_cell *cell, mcy_cell *out, mpsrnn_error *error);
+void mcy_cell_destroy(mcy_cell *cell);
+
+/* ---- The contract's functions, by file ---- */
+
+mpsrnn_status mcy_device_create_default(mpsrnn_device *out, mpsrnn_error *error);
+mpsrnn_status mcy_device_copy_all(mpsrnn_device *out, size_t capacity, size_t *count, mpsrnn_error *error);
+void mcy_device_get_info(mpsrnn_device device, mpsrnn_device_info *info);
+mpsrnn_status mcy_device_set_thread_count(mpsrnn_device device, uint32_t count, mpsrnn_error *error);
+bool mcy_device_is_same(mpsrnn_device a, mpsrnn_device b);
+mpsrnn_status mcy_queue_create(mpsrnn_device device, mpsrnn_queue *out, mpsrnn_error *error);
+mpsrnn_status mcy_command_create(mpsrnn_queue queue, mpsrnn_command *out, mpsrnn_error *error);
+mpsrnn_status mcy_command_add_completion(mpsrnn_command command, mpsrnn_completion function, void *context,
+                                         mpsrnn_error *error);
+mpsrnn_status mcy_command_commit(mpsrnn_command command, mpsrnn_error *error);
+mpsrnn_status mcy_command_wait(mpsrnn_command command, mpsrnn_error *error);
+void mcy_command_get_info(mpsrnn_command command, mpsrnn_command_info *info);
+mpsrnn_status mcy_image_handle_create(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor,
+                                      mpsrnn_image *out, mpsrnn_error *error);
+void mcy_image_get_descriptor(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+mpsrnn_status mcy_image_write(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
+                              mpsrnn_error *error);
+mpsrnn_status mcy_image_read(mpsrnn_image image, void *bytes, const mpsrnn_image_region *region, mpsrnn_error *error);
+mpsrnn_status mcy_image_layer_create(mpsrnn_device device, const mpsrnn_cell *cells, size_t count,
+                                     mpsrnn_image_layer *out, mpsrnn_error *error);
+mpsrnn_status mcy_image_layer_encode_sequence(mpsrnn_image_layer layer, mpsrnn_command command,
+                                              const mpsrnn_image *sources, const mpsrnn_image *destinations,
+                                              size_t count, mpsrnn_image_state state_in,
+                                              mpsrnn_image_state *states_out, size_t state_count,
+                                              mpsrnn_error *error);
+mpsrnn_status mcy_image_state_create(const mpsrnn_image *outputs, const mpsrnn_image *memories, size_t layer_count,
+                                     mpsrnn_image_state *out, mpsrnn_error *error);
+size_t mcy_image_state_layer_count(mpsrnn_image_state state);
+mpsrnn_image mcy_image_state_copy_image(mpsrnn_image_state state, size_t layer, mpsrnn_state_part part);
+void mcy_release(void *handle);
+size_t mcy_live_handle_count(void);
+
+#endif
