@@ -297,7 +297,7 @@ cdef _check_state(MPSRNNImageInferenceLayer layer, state, list sources):
         return
     name = "recurrent_input_state"
     cdef MPSRNNRecurrentImageState checked = instance_of(state, name, MPSRNNRecurrentImageState)
-    cdef size_t layers = api.image_state_layer_count(checked._h)
+    cdef Py_ssize_t layers = api.image_state_layer_count(checked._h)
     if layers != len(layer._cells):
         raise BadArgumentError(f"{name}: got the state of {layers} layers, expected {len(layer._cells)}")
     shape = _shape(sources[0])

@@ -18,7 +18,7 @@ cdef extern from "mpsrnn.h" nogil:
         MPSRNN_STATUS_INTERNAL
 
     ctypedef struct mpsrnn_error:
-        char message[512]
+        const char message[512]
 
     ctypedef struct mpsrnn_device_s:
         pass

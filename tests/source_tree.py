@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# What a build reads; outputs that lie among it are not copied.
 PARTS = ["LICENSE", "MANIFEST.in", "Makefile", "README.md", "metal", "mpsrnn_cy", "objc", "pyproject.toml", "setup.py"]
 KERNELS = sorted(path.stem for path in (ROOT / "metal").glob("*.metal"))
 MODULES = sorted(path.stem for path in (ROOT / "mpsrnn_cy").glob("*.pyx"))
@@ -49,6 +50,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
         else:
             shutil.copy(ROOT / part, tree / part)
+    shutil.rmtree(tree / "mpsrnn_cy/include", ignore_errors=True)
     assert build(tree) >= {f"link mpsrnn_cy.{module}" for module in MODULES}
     return tree
 

@@ -55,6 +55,15 @@ def test_native_code_is_in_one_module(built: Path) -> None:
         assert found == (native if module == "device" else set())
 
 
+def test_an_object_of_kernels_defines_nothing_that_another_could_take(built: Path) -> None:
+    # The linker keeps one copy of what several objects define alike, such as an inline function: were it the one for a
+    # newer instruction set, an older processor would meet it in the baseline kernels too.
+    objects = list(built.glob("build/temp.*/kernels/*.cpp.o"))
+    assert objects
+    for path in objects:
+        assert defined("--extern-only", path=path) == {f"msl_program_{path.name.removesuffix('.cpp.o')}"}
+
+
 def wheel_of(tree: Path, *options: str, **environment: str) -> Path:
     folder = tree.parent / "wheels"
     shutil.rmtree(folder, ignore_errors=True)

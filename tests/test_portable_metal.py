@@ -28,7 +28,7 @@ OPTIONS = ["-O1", "-g", "-fno-omit-frame-pointer", "-pthread", "-Wall", "-Wextra
 C_OPTIONS = ["-std=gnu11"]
 # The test program stands between the library and what can fail.
 WRAPPED = ["pthread_create", "malloc", "calloc", "realloc", "posix_memalign"]
-RACE_SOURCES = [PORTABLE / name for name in ("thread.c", "team.c", "executor.c", "serial.c")] + [NATIVE_TESTS / "race.c"]
+RACE_SOURCES = [NATIVE_TESTS / "race.c", *(PORTABLE / f"{name}.c" for name in ("thread", "team", "executor", "serial"))]
 
 # What a case expects of its environment.
 ENVIRONMENTS = {
@@ -85,7 +85,7 @@ def make(command: Sequence[str | Path]) -> None:
 
 
 def compile_all(sources: Iterable[Path], folder: Path, sanitizers: str | None) -> list[Path]:
-    """Compile C and Objective-C; zig's clang has no run-time library for sanitizers, so what it compiles goes without."""
+    """Compile C and Objective-C; zig's clang goes without sanitizers, for it has no run-time library for them."""
     objective_c = toolchain.find_objective_c(sysconfig.get_platform())
     if objective_c is None:
         pytest.skip("there is no Objective-C compiler here; pip install ziglang")

@@ -56,9 +56,9 @@ def _check_names(source: Source) -> None:
         if token.kind == "directive":
             inner = list(macro_tokens(token)) if token.directive == "define" else []
         for word in inner:
-            what = why_unsupported(word.text) if word.kind == "word" else None
-            if what:
-                raise word.error(f"'{word.text}': {what} cannot be built for the CPU")
+            why = why_unsupported(word.text) if word.kind == "word" else None
+            if why:
+                raise word.error(f"'{word.text}': {why}")
 
 
 def _check_hidden_functions(source: Source) -> None:
@@ -74,8 +74,19 @@ def _check_bodies(source: Source) -> None:
             token = source.token(index)
             if token.text == "static":
                 raise token.error(f"'static' in '{function.name}': threads have no variables in common")
+            if token.text == "[" and _starts_lambda(source, index):
+                raise token.error("Metal has no lambda expressions")
             if token.text in kernels and source.token(index + 1).text in ("(", "<"):
                 raise token.error(f"'{function.name}' calls the kernel '{token.text}'; only the host can")
+
+
+def _starts_lambda(source: Source, bracket: int) -> bool:
+    """Whether a '[' is neither a subscript, nor an array bound, nor part of an attribute."""
+    before, after = source.token(bracket - 1), source.token(bracket + 1)
+    if "[" in (before.text, after.text):
+        return False
+    is_name = before.kind == "word" and before.text not in _STATEMENT_WORDS
+    return not is_name and before.text not in (")", "]")
 
 
 def _check_variables(source: Source) -> None:

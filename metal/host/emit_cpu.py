@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from . import literals
 from .checks import check, functions_using
 from .cursor import Cursor
 from .declarations import ADDRESS_SPACES, Function, Source, Span, Table
@@ -18,9 +19,6 @@ from .parser import parse
 
 VARIANTS = ("baseline", "x86_64_v3", "checked")
 
-_FLOATING = re.compile(r"(?!0[xX])(?=[\d.]*[.eE])[\d.]+(?:[eE][+-]?\d+)?|0[xX][\da-fA-F.]+[pP][+-]?\d+")
-_HALF = re.compile(r"([\d.]+(?:[eE][+-]?\d+)?)[hH]")
-_LONG_DOUBLE = re.compile(r"(?!0[xX])(?=[\d.]*[.eE])[\d.]+(?:[eE][+-]?\d+)?[lL]")
 _SWIZZLE = re.compile(r"[xyzw]{2,4}|[rgba]{2,4}")
 _COMPONENTS = {name: index % 4 for index, name in enumerate("xyzwrgba")}
 
@@ -58,6 +56,7 @@ def _prologue(source: Source, variant: str) -> str:
         "namespace metal {",
         "namespace {",
         "struct program {",
+        f'#line 1 "{source.stem}.metal"',
     ]
     return "\n".join(lines) + "\n"
 
@@ -125,7 +124,7 @@ class _Body:
             if not self.draft.is_untouched(index):
                 continue
             if token.kind == "number":
-                self.draft.replace_token(index, _literal(token))
+                self.draft.replace_token(index, literals.in_cxx(token))
             elif token.kind == "directive":
                 self.draft.replace_token(index, _directive(token))
 
@@ -160,19 +159,6 @@ class _Body:
             raise cursor.error("a pointer to a pointer is not understood")
 
 
-def _literal(token: Token) -> str:
-    """A number as C++ reads it: without a suffix a floating literal of Metal is a float, `h` makes a half."""
-    half = _HALF.fullmatch(token.text)
-    if half and not token.text.lower().startswith("0x"):
-        digits = half[1] if re.search(r"[.eE]", half[1]) else half[1] + "."
-        return f"half({digits}f)"
-    if _FLOATING.fullmatch(token.text):
-        return token.text + "f"
-    if _LONG_DOUBLE.fullmatch(token.text):
-        raise token.error(f"the literal {token.text}: Metal has no long double")
-    return token.text
-
-
 def _directive(token: Token) -> str:
     if token.directive == "define":
         return "".join(_macro_token(inner) for inner in macro_tokens(token))
@@ -182,4 +168,4 @@ def _directive(token: Token) -> str:
 def _macro_token(token: Token) -> str:
     if token.text in ADDRESS_SPACES:
         raise token.error(f"the address space '{token.text}' in a macro is not understood; write it where it is used")
-    return _literal(token) if token.kind == "number" else token.text
+    return literals.in_cxx(token) if token.kind == "number" else token.text

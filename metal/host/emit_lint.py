@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from . import literals
 from .checks import check
 from .cursor import Cursor
 from .draft import Draft
+from .lexer import macro_tokens
 from .parser import parse
 
 
@@ -28,7 +30,8 @@ def lint(bundled_text: str, stem: str) -> str:
         named = instantiation.kernel + source.text(instantiation.arguments)
         draft.replace(instantiation.span, f"template decltype({named}) {named};")
     _replace_constructors(draft)
-    return f"#define __METAL_VERSION__ 230\n#include <metal_stdlib>\n{draft.text()}"
+    _replace_literals(draft)
+    return f'#define __METAL_VERSION__ 230\n#include <metal_stdlib>\n#line 1 "{stem}.metal"\n{draft.text()}'
 
 
 def _replace_constructors(draft: Draft) -> None:
@@ -42,3 +45,16 @@ def _replace_constructors(draft: Draft) -> None:
             if cursor.text() == "(":
                 draft.replace_token(start, "msl_make")
             cursor.position = start + 1
+
+
+def _replace_literals(draft: Draft) -> None:
+    for index in range(len(draft.source.code)):
+        token = draft.source.token(index)
+        if not draft.is_untouched(index):
+            continue
+        if token.kind == "number":
+            draft.replace_token(index, literals.with_suffix(token))
+        elif token.directive == "define":
+            words = macro_tokens(token)
+            text = "".join(literals.with_suffix(word) if word.kind == "number" else word.text for word in words)
+            draft.replace_token(index, text)

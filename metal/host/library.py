@@ -16,24 +16,23 @@ FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 # Of these there is one of each name in the namespaces precise and fast.
 PRECISE_FUNCTIONS = frozenset(("exp", "exp2", "log", "log2", "pow", "powr", "rsqrt", "sqrt", "tanh"))
 
-_UNSUPPORTED = {
-    r"asm|catch|dynamic_cast|new|throw|try|typeid|delete|double|goto|thread_local|virtual": "what Metal leaves out",
-    r"extern|friend|mutable|register|volatile": "this word",
-    r"vertex|fragment": "other functions than kernels",
-    r"(threadgroup|simdgroup)_barrier": "barriers",
-    r"threadgroup|threadgroup_imageblock": "threadgroup memory",
-    r"(simd|quad)_\w+|simdgroup_\w+|(thread_index_in|threads_per)_simdgroup|simdgroups_\w+": "simdgroups",
-    r"atomic\w*": "atomics",
-    r"sampler": "samplers",
-    r"texture1d\w*|texture3d|texturecube\w*|texture2d_ms\w*|texture_buffer|depth(2d|cube)\w*": "this kind of texture",
-    r"is_function_constant_defined": "optional function constants",
+_REASONS = {
+    "it does not exist in Metal": "asm|catch|delete|double|dynamic_cast|goto|new|thread_local|throw|try|typeid|virtual",
+    "it is not supported": "extern|friend|mutable|register|volatile|is_function_constant_defined",
+    "only kernels are supported": "vertex|fragment",
+    "barriers are not supported": "(threadgroup|simdgroup)_barrier",
+    "threadgroup memory is not supported": "threadgroup|threadgroup_imageblock",
+    "simdgroups are not supported": r"(simd|quad|simdgroups?)_\w+|(thread_index_in|threads_per)_simdgroup",
+    "atomics are not supported": r"atomic\w*",
+    "sampling is not supported": "sampler",
+    "this kind of texture is not supported": r"texture(1d|3d|cube|2d_ms|_buffer)\w*|depth(2d|cube)\w*",
 }
-_UNSUPPORTED_NAMES = [(re.compile(pattern), what) for pattern, what in _UNSUPPORTED.items()]
+_UNSUPPORTED = [(re.compile(pattern), reason) for reason, pattern in _REASONS.items()]
 
 
 def why_unsupported(name: str) -> str | None:
-    """What a name stands for that Metal does not have or the CPU build does not offer, or None."""
-    for pattern, what in _UNSUPPORTED_NAMES:
+    """Why a source must not use a name, or None when it may."""
+    for pattern, reason in _UNSUPPORTED:
         if pattern.fullmatch(name):
-            return what
+            return reason
     return None

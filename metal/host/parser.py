@@ -73,7 +73,7 @@ class _Parser:
         if self.source.conditional[self.cursor.position]:
             raise self.cursor.error(f"{what} inside a preprocessor conditional is not understood")
 
-    # Types -----------------------------------------------------------------------------------------------------------
+    # Types --------------------------------------------------------------------------------------------------
 
     def _using(self) -> None:
         cursor = self.cursor
@@ -103,7 +103,7 @@ class _Parser:
             )
         cursor.expect(";")
 
-    # Templates -------------------------------------------------------------------------------------------------------
+    # Templates ----------------------------------------------------------------------------------------------
 
     def _template(self) -> None:
         cursor = self.cursor
@@ -168,7 +168,7 @@ class _Parser:
         for name in sorted(unused):
             raise templates[name].name_token.error(f"the kernel template '{name}' is never instantiated")
 
-    # Functions and constants -----------------------------------------------------------------------------------------
+    # Functions and constants --------------------------------------------------------------------------------
 
     def _kernel(self, template: Span | None) -> None:
         cursor = self.cursor

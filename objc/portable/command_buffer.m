@@ -289,6 +289,24 @@ static void run_job(struct pm_job *job)
     [self complete];
 }
 
+/* NO, and a failure noted, if nothing will run. */
+- (BOOL)submit
+{
+    if ([_device isInherited]) {
+        [self failWithCode:MTLCommandBufferErrorInternal
+                      text:"the device belongs to the process that forked this one, and its threads stayed there: make "
+                           "a new device with MTLCreateSystemDefaultDevice"];
+        return NO;
+    }
+    [self retain];                      /* until run_job */
+    const int error = pm_serial_submit([_queue serial], &_job.job);
+    if (error) {
+        [self failToStart:"the queue's thread" error:error kernel:NULL];
+        [self release];
+    }
+    return !error;
+}
+
 - (void)commit
 {
     if ([self status] != MTLCommandBufferStatusNotEnqueued) {
@@ -299,23 +317,13 @@ static void run_job(struct pm_job *job)
         pm_command_buffer_misuse(self, "commit: a command encoder is open; endEncoding comes first");
         [_openEncoder endEncoding];
     }
-    int error = 0;
-    if ([_device isInherited]) {
-        [self failWithCode:MTLCommandBufferErrorInternal
-                      text:"the device belongs to the process that forked this one, and its threads stayed there: make "
-                           "a new device with MTLCreateSystemDefaultDevice"];
-    } else {
-        __atomic_store_n(&_status, MTLCommandBufferStatusCommitted, __ATOMIC_RELEASE);
-        [self retain];
-        error = pm_serial_submit([_queue serial], &_job.job);
-        if (error) {
-            [self failToStart:"the queue's thread" error:error kernel:NULL];
-            [self release];
-        }
-    }
-    if (error || [_device isInherited]) {
+    /* A handler may release the caller's reference, the queue with it, before the submission has returned. */
+    [self retain];
+    __atomic_store_n(&_status, MTLCommandBufferStatusCommitted, __ATOMIC_RELEASE);
+    if (![self submit]) {
         [self complete];
     }
+    [self release];
 }
 
 - (void)waitUntilCompleted
@@ -330,8 +338,8 @@ static void run_job(struct pm_job *job)
     if (status == MTLCommandBufferStatusNotEnqueued) {
         pm_report_violation("waitUntilCompleted: the command buffer is not committed");
     } else if (pm_serial_is_current([_queue serial])) {
-        pm_report_violation("waitUntilCompleted: a completed handler waits for a command buffer of its own queue, which "
-                            "runs after the handler");
+        pm_report_violation("waitUntilCompleted: a completed handler waits for a command buffer of its own queue, "
+                            "which runs after the handler");
     } else if ([_device isInherited]) {
         pm_report_violation("waitUntilCompleted: the command buffer runs in the process that forked this one");
     } else {

@@ -185,14 +185,16 @@ static BOOL product_fits(MTLSize size, NSUInteger limit)
     const char *kernel = [[_pipeline function] kernel]->name;
     if (!groups.width || !groups.height || !groups.depth || !threads.width || !threads.height || !threads.depth) {
         pm_command_buffer_misuse(_commandBuffer,
-                                 "kernel '%s': %lu x %lu x %lu threadgroups of %lu x %lu x %lu threads; none may be zero",
+                                 "kernel '%s': %lu x %lu x %lu threadgroups of %lu x %lu x %lu threads; none may be "
+                                 "zero",
                                  kernel, groups.width, groups.height, groups.depth, threads.width, threads.height,
                                  threads.depth);
         return NO;
     }
     if (!product_fits(threads, PM_MAX_THREADS_PER_THREADGROUP)) {
-        pm_command_buffer_misuse(_commandBuffer, "kernel '%s': %lu x %lu x %lu threads per threadgroup; at most %d expected",
-                                 kernel, threads.width, threads.height, threads.depth, PM_MAX_THREADS_PER_THREADGROUP);
+        pm_command_buffer_misuse(_commandBuffer,
+                                 "kernel '%s': %lu x %lu x %lu threads per threadgroup; at most %d expected", kernel,
+                                 threads.width, threads.height, threads.depth, PM_MAX_THREADS_PER_THREADGROUP);
         return NO;
     }
     if (!product_fits(groups, SIZE_MAX)) {

@@ -50,7 +50,8 @@ static BOOL fill_constant(unsigned char *constants, const struct msl_constant *c
     }
     for (size_t i = 0; filled && i < program->constant_count; ++i) {
         const struct msl_constant *constant = &program->constants[i];
-        filled = fill_constant(_constants, constant, [constantValues valueAtIndex:constant->index], kernel->name, error);
+        const struct pm_constant_value *value = [constantValues valueAtIndex:constant->index];
+        filled = fill_constant(_constants, constant, value, kernel->name, error);
     }
     if (!filled) {
         [self release];

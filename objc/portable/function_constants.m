@@ -70,7 +70,7 @@ size_t pm_data_type_size(NSUInteger type)
 - (void)setConstantValue:(const void *)value type:(MTLDataType)type atIndex:(NSUInteger)index
 {
     if (!value || !pm_data_type_name(type)) {
-        pm_report_violation("setConstantValue:type:atIndex: %s (type %lu, index %lu); a bool, float, int or uint expected",
+        pm_report_violation("setConstantValue: %s (type %lu, index %lu); a bool, float, int or uint expected",
                             value ? "not a type of ours" : "the value is NULL", type, index);
         return;
     }

@@ -108,13 +108,13 @@ static BOOL check_descriptor(MTLTextureDescriptor *d)
         return NO;
     }
     if (!texel_size(d.pixelFormat)) {
-        pm_report_violation("%s pixel format %lu; one to four components of Unorm8, Unorm16, Float16 or Float32 expected",
-                            call, d.pixelFormat);
+        pm_report_violation("%s pixel format %lu; R, RG or RGBA of Unorm8, Unorm16, Float16 or Float32 expected", call,
+                            d.pixelFormat);
         return NO;
     }
     if (d.width - 1 >= MAX_SIZE || d.height - 1 >= MAX_SIZE || d.arrayLength - 1 >= MAX_SLICES) {
-        pm_report_violation("%s %lu x %lu texels, %lu slices; 1 to %d texels each way and 1 to %d slices expected", call,
-                            d.width, d.height, d.arrayLength, MAX_SIZE, MAX_SLICES);
+        pm_report_violation("%s %lu x %lu texels, %lu slices; 1 to %d texels each way and 1 to %d slices expected",
+                            call, d.width, d.height, d.arrayLength, MAX_SIZE, MAX_SLICES);
         return NO;
     }
     if (d.depth != 1 || d.mipmapLevelCount != 1 || d.sampleCount != 1) {
@@ -279,15 +279,15 @@ static BOOL check_descriptor(MTLTextureDescriptor *d)
                             _contents.slices);
     } else if (origin.x > _contents.width || size.width > _contents.width - origin.x || origin.y > _contents.height
                || size.height > _contents.height - origin.y || origin.z != 0 || size.depth != 1) {
-        pm_report_violation("%s: a region of %lu x %lu x %lu at (%lu, %lu, %lu); the texture has %u x %u x 1 texels", call,
-                            size.width, size.height, size.depth, origin.x, origin.y, origin.z, _contents.width,
+        pm_report_violation("%s: a region of %lu x %lu x %lu at (%lu, %lu, %lu); the texture has %u x %u x 1 texels",
+                            call, size.width, size.height, size.depth, origin.x, origin.y, origin.z, _contents.width,
                             _contents.height);
     } else if (bytesPerRow < size.width * texel || bytesPerRow % texel != 0) {
-        pm_report_violation("%s: %lu bytes per row; a multiple of %zu, at least %zu, expected", call, bytesPerRow, texel,
-                            size.width * texel);
+        pm_report_violation("%s: %lu bytes per row; a multiple of %zu, at least %zu, expected", call, bytesPerRow,
+                            texel, size.width * texel);
     } else if (bytesPerImage != 0 && bytesPerImage / bytesPerRow < size.height) {
-        pm_report_violation("%s: %lu bytes per image; 0 or at least %lu rows of %lu bytes expected", call, bytesPerImage,
-                            size.height, bytesPerRow);
+        pm_report_violation("%s: %lu bytes per image; 0 or at least %lu rows of %lu bytes expected", call,
+                            bytesPerImage, size.height, bytesPerRow);
     } else {
         return YES;
     }

@@ -91,7 +91,8 @@ bool pm_variant_choose(enum pm_variant *variant, char *message, size_t size)
         return false;
     }
     if (!processor_is_x86_64_v3()) {
-        snprintf(message, size, "MPSRNN_ISA is x86-64-v3, but this processor or its operating system does not support it");
+        snprintf(message, size,
+                 "MPSRNN_ISA is x86-64-v3, but this processor or its operating system does not support it");
         return false;
     }
     *variant = PM_VARIANT_X86_64_V3;

@@ -1,4 +1,4 @@
-/* The frame of the native tests: each CASE is one process, which fails if a CHECK did or if it leaves objects behind. */
+/* The frame of the native tests: each CASE is a process, which fails if a CHECK did or if it leaves objects behind. */
 #ifndef CASES_H
 #define CASES_H
 #import <Metal/Metal.h>

@@ -49,8 +49,8 @@ void check_text(const char *actual, const char *part, const char *file, int line
 static int threads_left = -1;
 static __thread int allocations_left;
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument);
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument);
 void *__real_malloc(size_t size);
 void *__wrap_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -65,7 +65,7 @@ void limit_threads(int count)
     __atomic_store_n(&threads_left, count, __ATOMIC_RELAXED);
 }
 
-int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*function)(void *), void *argument)
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *argument)
 {
     if (__atomic_load_n(&threads_left, __ATOMIC_RELAXED) == 0) {
         return EAGAIN;
@@ -73,7 +73,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     if (__atomic_load_n(&threads_left, __ATOMIC_RELAXED) > 0) {
         __atomic_fetch_sub(&threads_left, 1, __ATOMIC_RELAXED);
     }
-    return __real_pthread_create(thread, attributes, function, argument);
+    return __real_pthread_create(thread, attributes, run, argument);
 }
 
 bool fail_allocation(int count)

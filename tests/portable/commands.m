@@ -18,7 +18,7 @@ struct record {
     id released;                        /* a last reference, dropped by the handler */
     id<MTLCommandBuffer> committed;     /* committed by the handler */
     NSUInteger allocatedSize;
-    bool waits;
+    bool waits, misused;
 };
 
 static void invoke(struct PortableMetalBlock *block, id<MTLCommandBuffer> commandBuffer)
@@ -30,6 +30,7 @@ static void invoke(struct PortableMetalBlock *block, id<MTLCommandBuffer> comman
     record->allocatedSize = the_device().currentAllocatedSize;
     if (record->waits) {
         [commandBuffer waitUntilCompleted];
+        record->misused = PortableMetalTakeViolation() != NULL;
     }
     [record->released release];
     record->released = nil;
@@ -98,10 +99,12 @@ CASE(saxpy_computes)
     [encoder setComputePipelineState:pipeline];
     [encoder setBuffer:x offset:0 atIndex:0];
     [encoder setBuffer:y offset:OFFSET * sizeof(float) atIndex:1];
-    for (float a = 1; a <= 2; ++a) {
+    static const NSUInteger threads[] = {64, 1024};
+    for (int i = 0; i < 2; ++i) {
+        const float a = (float)(1 + i);
         [encoder setBytes:&a length:sizeof a atIndex:2];
-        [encoder dispatchThreadgroups:MTLSizeMake((COUNT + 63) / 64, 1, 1)
-                threadsPerThreadgroup:MTLSizeMake(64, 1, 1)];
+        [encoder dispatchThreadgroups:MTLSizeMake((COUNT + threads[i] - 1) / threads[i], 1, 1)
+                threadsPerThreadgroup:MTLSizeMake(threads[i], 1, 1)];
     }
     [encoder endEncoding];
     [commandBuffer commit];
@@ -272,7 +275,7 @@ CASE(handlers_may_wait_commit_and_release)
     [commandBuffer commit];
     [commandBuffer waitUntilCompleted];
     [next waitUntilCompleted];
-    CHECK(first.calls == 1 && second.calls == 1);
+    CHECK(first.calls == 1 && second.calls == 1 && !first.misused);
 
     /* The handler holds the last references to its command buffer and to the queue, whose thread it runs on. */
     struct record last = {0};
@@ -292,8 +295,12 @@ static char other_wait_violation[512];
 
 static void wait_for_other(struct PortableMetalBlock *block, id<MTLCommandBuffer> commandBuffer)
 {
+    id<MTLCommandBuffer> next = (id<MTLCommandBuffer>)(void *)((struct handler *)block)->record;
     (void)commandBuffer;
-    [(id<MTLCommandBuffer>)(void *)((struct handler *)block)->record waitUntilCompleted];
+    while (next.status == MTLCommandBufferStatusNotEnqueued) {
+        usleep(100);
+    }
+    [next waitUntilCompleted];
     const char *violation = PortableMetalTakeViolation();
     snprintf(other_wait_violation, sizeof other_wait_violation, "%s", violation ? violation : "none");
 }
@@ -302,8 +309,8 @@ CASE(handler_that_would_wait_for_ever_is_told)
 {
     id<MTLCommandQueue> queue = [the_device() newCommandQueue];
     id<MTLCommandBuffer> commandBuffer = [queue commandBuffer], next = [queue commandBuffer];
-    struct handler handler = {{NULL, 0, 0, wait_for_other, (const struct PortableMetalBlockDescriptor *)&plain}, NULL, 0};
-    handler.record = (void *)next;
+    struct handler handler = {{NULL, 0, 0, wait_for_other, NULL}, (void *)next, 0};
+    handler.block.descriptor = (const struct PortableMetalBlockDescriptor *)&plain;
     [commandBuffer addCompletedHandler:&handler.block];
     [commandBuffer commit];
     [next commit];

@@ -112,10 +112,11 @@ CASE(constants_reach_the_kernel)
     [values setConstantValue:&unused type:MTLDataTypeFloat atIndex:65535];
     id<MTLFunction> first = make_function(BASELINE_ONLY_SOURCE, "write_constants", values, NULL);
     [values setConstantValue:&scale type:MTLDataTypeFloat atIndex:7];
-    const bool yes = true;
-    [values setConstantValue:&yes type:MTLDataTypeBool atIndex:0];
+    const unsigned char two = 2;        /* true, and the kernel must see 1 */
+    [values setConstantValue:&two type:MTLDataTypeBool atIndex:0];
     MTLFunctionConstantValues *copy = [[values copy] autorelease];
     [values reset];
+    expect_no_function(BASELINE_ONLY_SOURCE, "write_constants", values, MTLLibraryErrorCompileFailure, "has no value");
     id<MTLFunction> second = make_function(BASELINE_ONLY_SOURCE, "write_constants", copy, NULL);
     id<MTLBuffer> output = make_buffer(20), extra = make_buffer(4);
     const float *written = [output contents];
@@ -144,7 +145,7 @@ CASE(wrong_constants_are_named)
     values = constant_values(true);
     [values setConstantValue:&word type:MTLDataTypeInt atIndex:30];
     expect_no_function(BASELINE_ONLY_SOURCE, "write_constants", values, MTLLibraryErrorCompileFailure,
-                       "kernel 'write_constants': function constant 'mode' (index 30) is a uint; its value was set as a int");
+                       "function constant 'mode' (index 30) is a uint; its value was set as a int");
     [values setConstantValue:&word type:99 atIndex:1];
     CHECK_VIOLATION("not a type of ours (type 99, index 1); a bool, float, int or uint expected");
     [values setConstantValue:NULL type:MTLDataTypeInt atIndex:1];
@@ -202,11 +203,14 @@ CASE(checked_kernels_report_violations)
     setenv("MPSRNN_VALIDATION", "1", 1);
     id<MTLFunction> function = make_function(MAIN_SOURCE, "variant", nil, NULL);
     id<MTLBuffer> output = make_buffer(8);
+    PortableMetalSetThreadCount(the_device(), 1);
     CHECK(!run_function(function, output, nil, 2));
-    NSError *error = run_function(function, output, nil, 3);
+    NSError *error = run_function(function, output, nil, 10);
     CHECK_TEXT(error_text(error), "kernel 'variant': write outside the buffer 'output'");
     CHECK_EQUAL([error code], MTLCommandBufferErrorPageFault);
     CHECK([[error domain] isEqualToString:MTLCommandBufferErrorDomain]);
+    /* Two threadgroups, then three: the third found fault, and the rest did not run. */
+    CHECK_EQUAL(((uint32_t *)[output contents])[1], 5);
     [function release];
     [output release];
 }

@@ -121,7 +121,8 @@ static const struct msl_argument array_arguments[] = {
     {"slices", MSL_ARGUMENT_TEXTURE_2D_ARRAY, MSL_ACCESS_WRITE, 0, MSL_COMPONENT_FLOAT, 0, ALWAYS},
 };
 
-/* A kernel whose every variant says which one it is; that of `checked` also looks where it writes. */
+/* A kernel whose every variant says which one it is; that of `checked` also counts its calls and finds fault with all
+ * threadgroups beyond the length of its buffer. */
 static void name_variant(const struct msl_dispatch *dispatch, uint32_t variant)
 {
     *(uint32_t *)dispatch->buffers[0].contents = variant;
@@ -143,6 +144,9 @@ static void variant_checked(const struct msl_dispatch *dispatch, const uint32_t 
 {
     const char *none = NULL;
     name_variant(dispatch, 9);
+    if (dispatch->buffers[0].length >= 8) {
+        __atomic_fetch_add((uint32_t *)dispatch->buffers[0].contents + 1, 1, __ATOMIC_RELAXED);
+    }
     if (threadgroup[0] * sizeof(uint32_t) >= dispatch->buffers[0].length) {
         __atomic_compare_exchange_n((const char **)&dispatch->violation, &none, "write outside the buffer 'output'", 0,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED);

@@ -204,14 +204,23 @@ CASE(refused_team_thread_is_an_error)
     commandBuffer = commit_kernel(queue, "note_threadgroup", output, MTLSizeMake(10, 1, 1));
     [commandBuffer waitUntilCompleted];
     CHECK(!commandBuffer.error && visited_once(output, 10));
+    /* So they are for few threadgroups, however many threads may work. */
+    PortableMetalSetThreadCount(the_device(), 64);
+    memset([output contents], 0, 40);
+    commandBuffer = commit_kernel(queue, "note_threadgroup", output, MTLSizeMake(2, 1, 1));
+    [commandBuffer waitUntilCompleted];
+    CHECK(!commandBuffer.error && visited_once(output, 2));
     [queue release];
     [output release];
 }
 
 /* Runs in the child of a process whose threads it does not have. */
-static void check_child(id<MTLDevice> device, id<MTLCommandQueue> queue, id<MTLCommandBuffer> running,
-                        id<MTLBuffer> output)
+static void check_child(id<MTLDevice> device, id<MTLCommandQueue> queue, id<MTLCommandQueue> idle,
+                        id<MTLCommandBuffer> running, id<MTLBuffer> output)
 {
+    const NSUInteger objects = PortableMetalLiveObjects();
+    [idle release];
+    CHECK_EQUAL(PortableMetalLiveObjects(), objects - 1);
     [running waitUntilCompleted];
     CHECK_VIOLATION("waitUntilCompleted: the command buffer runs in the process that forked this one");
     id<MTLCommandBuffer> commandBuffer = commit_kernel(queue, "note_threadgroup", output, MTLSizeMake(4, 1, 1));
@@ -233,14 +242,19 @@ CASE(forked_child_needs_a_device_of_its_own)
 {
     id<MTLDevice> device = the_device();
     PortableMetalSetThreadCount(device, 3);
-    id<MTLCommandQueue> queue = [device newCommandQueue];
+    id<MTLCommandQueue> queue = [device newCommandQueue], idle = [device newCommandQueue];
     id<MTLBuffer> output = make_buffer(64), slow = make_buffer(256 * sizeof(uint32_t));
-    [commit_kernel(queue, "note_threadgroup", output, MTLSizeMake(16, 1, 1)) waitUntilCompleted];
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    [commit_kernel(idle, "note_threadgroup", output, MTLSizeMake(16, 1, 1)) waitUntilCompleted];
+    [pool drain];
+    while ([idle retainCount] > 1) {
+        usleep(1000);                   /* the queue's thread lets go of the command buffer last */
+    }
     id<MTLCommandBuffer> running = commit_kernel(queue, "note_thread", slow, MTLSizeMake(256, 1, 1));
     const pid_t child = fork();
     if (child == 0) {
         alarm(20);
-        check_child(device, queue, running, output);
+        check_child(device, queue, idle, running, output);
         CHECK_VIOLATION(NULL);
         _exit(check_failures());
     }
@@ -251,6 +265,7 @@ CASE(forked_child_needs_a_device_of_its_own)
     CHECK(!running.error);
     CHECK(the_device() == device);
     [queue release];
+    [idle release];
     [output release];
     [slow release];
 }

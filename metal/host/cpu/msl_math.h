@@ -40,7 +40,7 @@ template <class T, class S> MSL_INLINE T as_type(S x)
     return result;
 }
 
-// Exponentials, powers, roots ----------------------------------------------------------------------------------------
+// Exponentials, powers, roots -------------------------------------------------------------------------------
 
 MSL_FUNCTION_1(exp, __builtin_expf(x))
 MSL_FUNCTION_1(exp2, __builtin_exp2f(x))
@@ -52,20 +52,26 @@ MSL_FUNCTION_1(rsqrt, 1.0f / __builtin_sqrtf(x))
 MSL_FUNCTION_2(pow, __builtin_powf(x, y))
 MSL_FUNCTION_2(powr, x < 0.0f ? __builtin_nanf("") : __builtin_powf(x, y))
 
-// Rounding and signs -------------------------------------------------------------------------------------------------
+// Rounding and signs ----------------------------------------------------------------------------------------
 
 MSL_FUNCTION_1(ceil, __builtin_ceilf(x))
 MSL_FUNCTION_1(floor, __builtin_floorf(x))
 MSL_FUNCTION_1(rint, __builtin_rintf(x))
 MSL_FUNCTION_1(trunc, __builtin_truncf(x))
-MSL_FUNCTION_1(fract, __builtin_isinf(x) ? 0.0f : __builtin_fminf(x - __builtin_floorf(x), 0x1.fffffep-1f))
+// Below 1 even where x - floor(x) rounds up to it.
+MSL_INLINE float fract(float x)
+{
+    const float part = __builtin_isinf(x) ? 0.0f : x - __builtin_floorf(x);
+    return part == 1.0f ? 0x1.fffffep-1f : part;
+}
+MSL_EACH_1(float, float, fract)
 MSL_FUNCTION_1(sign, x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x == 0.0f ? x : 0.0f)
 MSL_FUNCTION_2(copysign, __builtin_copysignf(x, y))
 MSL_PREDICATE(isnan, __builtin_isnan(x))
 MSL_PREDICATE(isinf, __builtin_isinf(x) != 0)
 MSL_PREDICATE(isfinite, __builtin_isfinite(x))
 
-// Minimum, maximum, absolute value -----------------------------------------------------------------------------------
+// Minimum, maximum, absolute value --------------------------------------------------------------------------
 
 // Of a number and a NaN the number counts.
 MSL_INLINE float fmax(float x, float y) { return x > y || y != y ? x : y; }
@@ -126,7 +132,7 @@ MSL_UNSIGNED(uchar)
 MSL_UNSIGNED(ushort)
 MSL_UNSIGNED(uint)
 
-// Combinations -------------------------------------------------------------------------------------------------------
+// Combinations ----------------------------------------------------------------------------------------------
 
 MSL_INLINE float fma(float x, float y, float z) { return __builtin_fmaf(x, y, z); }
 MSL_INLINE float2 fma(float2 x, float2 y, float2 z) { return float2(fma(x.x, y.x, z.x), fma(x.y, y.y, z.y)); }

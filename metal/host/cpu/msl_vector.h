@@ -136,7 +136,10 @@ template <class T, int N> struct vec : msl::components<T, N>, msl::operators<vec
     // The same number of components of another type.
     template <class U> MSL_INLINE explicit vec(const vec<U, N> &other) { convert(other); }
     template <class U, int M, int... index, msl::require<sizeof...(index) == N> = 0>
-    MSL_INLINE explicit vec(const msl::swizzle<vec<U, N>, U, M, index...> &other) { convert(vec<U, N>(other)); }
+    MSL_INLINE explicit vec(const msl::swizzle<vec<U, N>, U, M, index...> &other)
+    {
+        convert(other.operator vec<U, N>());
+    }
 
     MSL_INLINE T operator[](int i) const { return v[i]; }
     MSL_INLINE T &operator[](int i)

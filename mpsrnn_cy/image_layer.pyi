@@ -1,0 +1,72 @@
+"""Types of `image_layer.pyx`."""
+
+from collections.abc import Sequence
+from typing import Literal, TypeVar, final, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from .descriptors import MPSRNNDescriptor
+from .device import MTLCommandBuffer, MTLDevice
+from .image import MPSImage
+from .state import MPSRNNRecurrentImageState
+
+__all__ = ["MPSRNNImageInferenceLayer"]
+
+_FloatT = TypeVar("_FloatT", np.float16, np.float32)
+
+@final
+class MPSRNNImageInferenceLayer:
+    label: str | None
+    @overload
+    def __new__(
+        cls, device: MTLDevice, rnn_descriptor: MPSRNNDescriptor | Sequence[MPSRNNDescriptor]
+    ) -> MPSRNNImageInferenceLayer: ...
+    @overload
+    def __new__(
+        cls, device: MTLDevice, *, rnn_descriptors: Sequence[MPSRNNDescriptor]
+    ) -> MPSRNNImageInferenceLayer: ...
+    @property
+    def device(self) -> MTLDevice: ...
+    @property
+    def input_feature_channels(self) -> int: ...
+    @property
+    def output_feature_channels(self) -> int: ...
+    @property
+    def number_of_layers(self) -> int: ...
+    @property
+    def store_all_intermediate_states(self) -> bool: ...
+    @store_all_intermediate_states.setter
+    def store_all_intermediate_states(self, value: bool) -> None: ...
+    def encode_sequence(
+        self,
+        command_buffer: MTLCommandBuffer,
+        source_images: Sequence[MPSImage],
+        destination_images: Sequence[MPSImage],
+        recurrent_input_state: MPSRNNRecurrentImageState | None = None,
+        recurrent_output_states: list[MPSRNNRecurrentImageState] | None = None,
+    ) -> None: ...
+    @overload
+    def predict(
+        self,
+        x: npt.NDArray[_FloatT],
+        state: MPSRNNRecurrentImageState | None = None,
+        *,
+        return_state: Literal[False] = False,
+    ) -> npt.NDArray[_FloatT]: ...
+    @overload
+    def predict(
+        self,
+        x: npt.NDArray[_FloatT],
+        state: MPSRNNRecurrentImageState | None = None,
+        *,
+        return_state: Literal[True],
+    ) -> tuple[npt.NDArray[_FloatT], MPSRNNRecurrentImageState]: ...
+    @overload
+    def predict(
+        self,
+        x: npt.NDArray[_FloatT],
+        state: MPSRNNRecurrentImageState | None = None,
+        *,
+        return_state: bool,
+    ) -> npt.NDArray[_FloatT] | tuple[npt.NDArray[_FloatT], MPSRNNRecurrentImageState]: ...

@@ -1,0 +1,27 @@
+"""Types of `state.pyx`."""
+
+from collections.abc import Sequence
+from typing import Never, final
+
+import numpy as np
+import numpy.typing as npt
+
+from .device import MTLDevice
+from .image import MPSImage
+
+__all__ = ["MPSRNNRecurrentImageState"]
+
+@final
+class MPSRNNRecurrentImageState:
+    def __new__(cls, *, key: object = None) -> Never: ...
+    @property
+    def device(self) -> MTLDevice: ...
+    @classmethod
+    def from_numpy(
+        cls,
+        device: MTLDevice,
+        recurrent_outputs: Sequence[npt.NDArray[np.float32]],
+        memory_cells: Sequence[npt.NDArray[np.float32] | None] | None = None,
+    ) -> MPSRNNRecurrentImageState: ...
+    def get_recurrent_output_image(self, for_layer_index: int) -> MPSImage | None: ...
+    def get_memory_cell_image(self, for_layer_index: int) -> MPSImage | None: ...

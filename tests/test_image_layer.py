@@ -1,0 +1,387 @@
+"""The image layer's encode calls: state handed on, dispatches counted, vectors known in advance."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import conversion
+import mpsrnn_cy as mps
+import oracle
+
+SIGMOID = oracle.Neuron(oracle.NeuronType.SIGMOID)
+TANH = oracle.Neuron(oracle.NeuronType.TANH, 1.0, 1.0)
+
+
+def slot(rng: np.random.Generator, outputs: int, inputs: int, kernel: int = 3) -> oracle.Slot:
+    scale = 1.0 / np.sqrt(inputs * kernel * kernel)
+    return oracle.Slot((rng.standard_normal((outputs, kernel, kernel, inputs)) * scale).astype(np.float32))
+
+
+def gate(
+    rng: np.random.Generator,
+    inputs: int,
+    outputs: int,
+    neuron: oracle.Neuron,
+    memory: oracle.Slot | np.ndarray | None = None,
+) -> oracle.Gate:
+    bias = rng.standard_normal(outputs).astype(np.float32)
+    return oracle.Gate(slot(rng, outputs, inputs), bias, neuron, slot(rng, outputs, outputs), memory)
+
+
+def single_gate(rng: np.random.Generator, inputs: int, outputs: int) -> oracle.SingleGate:
+    return oracle.SingleGate(inputs=inputs, outputs=outputs, gate=gate(rng, inputs, outputs, TANH))
+
+
+def gru(rng: np.random.Generator, inputs: int, outputs: int, memory: oracle.Slot | None = None) -> oracle.GRU:
+    return oracle.GRU(
+        inputs=inputs,
+        outputs=outputs,
+        input_gate=gate(rng, inputs, outputs, SIGMOID),
+        recurrent_gate=gate(rng, inputs, outputs, SIGMOID),
+        output_gate=gate(rng, inputs, outputs, TANH, memory),
+    )
+
+
+def lstm(
+    rng: np.random.Generator,
+    inputs: int,
+    outputs: int,
+    peepholes: str = "",
+    diagonal: bool = False,
+) -> oracle.LSTM:
+    """An LSTM with peepholes on the gates named by their letters: i, f, c, o."""
+
+    def memory(letter: str) -> oracle.Slot | np.ndarray | None:
+        if letter not in peepholes:
+            return None
+        return rng.standard_normal(outputs).astype(np.float32) if diagonal else slot(rng, outputs, outputs)
+
+    return oracle.LSTM(
+        inputs=inputs,
+        outputs=outputs,
+        input_gate=gate(rng, inputs, outputs, SIGMOID, memory("i")),
+        forget_gate=gate(rng, inputs, outputs, SIGMOID, memory("f")),
+        cell_gate=gate(rng, inputs, outputs, TANH, memory("c")),
+        output_gate=gate(rng, inputs, outputs, SIGMOID, memory("o")),
+    )
+
+
+STACKS = {
+    "single gate": lambda rng: [single_gate(rng, 3, 5)],
+    "gru": lambda rng: [gru(rng, 3, 5, slot(rng, 5, 5))],
+    "lstm": lambda rng: [lstm(rng, 3, 5)],
+    "lstm, diagonal peepholes": lambda rng: [lstm(rng, 3, 5, "ifco", diagonal=True)],
+    "lstm, full peepholes": lambda rng: [lstm(rng, 3, 5, "ifco")],
+    "stack": lambda rng: [lstm(rng, 3, 6, "fo"), gru(rng, 6, 4), single_gate(rng, 4, 2)],
+}
+
+
+@pytest.fixture(params=STACKS)
+def stack(request: pytest.FixtureRequest) -> list[oracle.Cell]:
+    return STACKS[request.param](np.random.default_rng(3))
+
+
+def frames(rng: np.random.Generator, cells: list[oracle.Cell], steps: int = 6, batch: int = 2) -> np.ndarray:
+    return rng.standard_normal((steps, batch, 7, 9, cells[0].inputs)).astype(np.float32)
+
+
+def state_arrays(state: mps.MPSRNNRecurrentImageState, layers: int) -> list[np.ndarray]:
+    images = [state.get_recurrent_output_image(index) for index in range(layers)]
+    images += [state.get_memory_cell_image(index) for index in range(layers)]
+    return [image.to_numpy() for image in images if image is not None]
+
+
+def assert_same_bits(a: np.ndarray, b: np.ndarray) -> None:
+    assert a.dtype == b.dtype
+    np.testing.assert_array_equal(a.view(np.uint8), b.view(np.uint8))
+
+
+def test_one_call_equals_a_call_per_frame(each_build: mps.MTLDevice, stack: list[oracle.Cell]) -> None:
+    layer = conversion.layer(each_build, stack)
+    x = frames(np.random.default_rng(4), stack)
+    together, last = layer.predict(x, return_state=True)
+    state = None
+    apart = []
+    for frame in x:
+        output, state = layer.predict(frame[None], state, return_state=True)
+        apart.append(output[0])
+    assert_same_bits(together, np.stack(apart))
+    for a, b in zip(state_arrays(last, len(stack)), state_arrays(state, len(stack)), strict=True):
+        assert_same_bits(a, b)
+
+
+def test_batch_equals_its_images_one_by_one(each_build: mps.MTLDevice, stack: list[oracle.Cell]) -> None:
+    layer = conversion.layer(each_build, stack)
+    x = frames(np.random.default_rng(5), stack, batch=3)
+    together = layer.predict(x)
+    for index in range(3):
+        assert_same_bits(together[:, index], layer.predict(x[:, index]))
+
+
+def test_all_intermediate_states(device: mps.MTLDevice, stack: list[oracle.Cell]) -> None:
+    layer = conversion.layer(device, stack)
+    assert layer.store_all_intermediate_states is False
+    layer.store_all_intermediate_states = True
+    x = frames(np.random.default_rng(6), stack, steps=4)
+    sources = [mps.MPSImage.from_numpy(device, frame) for frame in x]
+    blank = np.zeros((*x.shape[1:-1], stack[-1].outputs), np.float32)
+    destinations = [mps.MPSImage.from_numpy(device, blank) for _ in x]
+    already = object()
+    states: list = [already]
+    command = device.make_command_queue().make_command_buffer()
+    layer.encode_sequence(command, sources, destinations, None, states)
+    command.commit()
+    command.wait_until_completed()
+    assert states[0] is already
+    assert len(states) == 1 + len(x)
+    for t, state in enumerate(states[1:]):
+        output, expected = conversion.layer(device, stack).predict(x[: t + 1], return_state=True)
+        assert_same_bits(output[-1], destinations[t].to_numpy())
+        for a, b in zip(state_arrays(state, len(stack)), state_arrays(expected, len(stack)), strict=True):
+            assert_same_bits(a, b)
+        assert_same_bits(state_arrays(state, len(stack))[len(stack) - 1], destinations[t].to_numpy())
+
+
+def test_state_is_only_read(device: mps.MTLDevice, stack: list[oracle.Cell]) -> None:
+    layer = conversion.layer(device, stack)
+    x = frames(np.random.default_rng(7), stack)
+    _, state = layer.predict(x[:2], return_state=True)
+    before = state_arrays(state, len(stack))
+    first = layer.predict(x[2:], state)
+    second = layer.predict(x[2:], state)
+    assert_same_bits(first, second)
+    for a, b in zip(before, state_arrays(state, len(stack)), strict=True):
+        assert_same_bits(a, b)
+
+
+def test_parts_of_a_state(device: mps.MTLDevice) -> None:
+    cells = STACKS["stack"](np.random.default_rng(8))
+    layer = conversion.layer(device, cells)
+    _, state = layer.predict(frames(np.random.default_rng(8), cells), return_state=True)
+    assert state.device is device
+    for index, cell in enumerate(cells):
+        image = state.get_recurrent_output_image(index)
+        assert (image.width, image.height, image.number_of_images) == (9, 7, 2)
+        assert image.feature_channels == cell.outputs
+        assert image.feature_channel_format == mps.MPSImageFeatureChannelFormat.FLOAT32
+        assert (state.get_memory_cell_image(index) is not None) == cell.has_memory
+    assert state.get_recurrent_output_image(len(cells)) is None
+    assert state.get_memory_cell_image(len(cells)) is None
+
+
+def test_states_stay_float32_whatever_the_destination(device: mps.MTLDevice) -> None:
+    """The destination's format rounds what is stored there, never what recurs."""
+    cells = STACKS["stack"](np.random.default_rng(9))
+    layer = conversion.layer(device, cells)
+    x = frames(np.random.default_rng(9), cells, steps=30)
+    exact, exact_state = layer.predict(x, return_state=True)
+    sources = [mps.MPSImage.from_numpy(device, frame) for frame in x]
+    blank = np.zeros((*x.shape[1:-1], cells[-1].outputs), np.float16)
+    destinations = [mps.MPSImage.from_numpy(device, blank) for _ in x]
+    states: list[mps.MPSRNNRecurrentImageState] = []
+    command = device.make_command_queue().make_command_buffer()
+    layer.encode_sequence(command, sources, destinations, None, states)
+    command.commit()
+    command.wait_until_completed()
+    assert_same_bits(np.stack([image.to_numpy() for image in destinations]), exact.astype(np.float16))
+    for a, b in zip(state_arrays(states[0], len(cells)), state_arrays(exact_state, len(cells)), strict=True):
+        assert_same_bits(a, b)
+
+
+def test_state_from_arrays_starts_a_sequence(device: mps.MTLDevice, stack: list[oracle.Cell]) -> None:
+    layer = conversion.layer(device, stack)
+    x = frames(np.random.default_rng(10), stack)
+    _, state = layer.predict(x[:3], return_state=True)
+    outputs = [state.get_recurrent_output_image(index).to_numpy() for index in range(len(stack))]
+    memories = [state.get_memory_cell_image(index) for index in range(len(stack))]
+    memory_arrays = [None if image is None else image.to_numpy() for image in memories]
+    made = mps.MPSRNNRecurrentImageState.from_numpy(device, outputs, memory_arrays)
+    assert_same_bits(layer.predict(x[3:], made), layer.predict(x[3:], state))
+
+
+@pytest.mark.parametrize(
+    ("make", "dispatches"),
+    [
+        (lambda rng: single_gate(rng, 3, 5), 1),
+        (lambda rng: lstm(rng, 3, 5), 1),
+        (lambda rng: lstm(rng, 3, 5, "ifco", diagonal=True), 1),
+        (lambda rng: lstm(rng, 3, 5, "ifc"), 1),
+        (lambda rng: lstm(rng, 3, 5, "ifco"), 2),
+        (lambda rng: gru(rng, 3, 5), 2),
+        (lambda rng: gru(rng, 3, 5, slot(rng, 5, 5)), 2),
+    ],
+    ids=["single gate", "lstm", "lstm diagonal", "lstm full on i f c", "lstm full on o", "gru", "gru with Vh"],
+)
+def test_dispatches_per_step(device: mps.MTLDevice, make, dispatches: int) -> None:
+    cell = make(np.random.default_rng(11))
+    layer = conversion.layer(device, [cell])
+    images = [mps.MPSImage.from_numpy(device, np.zeros((4, 4, cell.inputs), np.float32)) for _ in range(5)]
+    results = [mps.MPSImage.from_numpy(device, np.zeros((4, 4, cell.outputs), np.float32)) for _ in range(5)]
+    command = device.make_command_queue().make_command_buffer()
+    assert command.dispatch_count == 0
+    layer.encode_sequence(command, images, results)
+    assert command.dispatch_count == 5 * dispatches
+
+
+def test_properties(device: mps.MTLDevice) -> None:
+    cells = STACKS["stack"](np.random.default_rng(12))
+    layer = conversion.layer(device, cells)
+    assert layer.device is device
+    assert (layer.input_feature_channels, layer.output_feature_channels, layer.number_of_layers) == (3, 2, 3)
+    assert layer.label is None
+    layer.label = "forecast"
+    assert "forecast" in repr(layer)
+
+
+def test_both_labels_of_the_constructor(device: mps.MTLDevice) -> None:
+    descriptor = conversion.descriptor(single_gate(np.random.default_rng(13), 2, 2))
+    x = np.random.default_rng(13).standard_normal((2, 3, 3, 2)).astype(np.float32)
+    layers = [
+        mps.MPSRNNImageInferenceLayer(device, descriptor),
+        mps.MPSRNNImageInferenceLayer(device=device, rnn_descriptor=descriptor),
+        mps.MPSRNNImageInferenceLayer(device=device, rnn_descriptors=[descriptor]),
+        mps.MPSRNNImageInferenceLayer(device, [descriptor]),
+    ]
+    results = [layer.predict(x) for layer in layers]
+    for other in results[1:]:
+        assert_same_bits(results[0], other)
+
+
+def test_half_weights_unless_asked(device: mps.MTLDevice) -> None:
+    """Apple's image layer rounds weights to half; use_float32_weights, our extension, does not."""
+    third = np.full((1, 1, 1, 1), 1.0 / 3.0, np.float32)
+    descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(1, 1)
+    descriptor.input_weights = mps.ArrayDataSource(third)
+    one = np.ones((1, 1, 1, 1), np.float32)
+    assert mps.MPSRNNImageInferenceLayer(device, descriptor).predict(one).item() == np.float16(1.0 / 3.0)
+    descriptor.use_float32_weights = True
+    assert mps.MPSRNNImageInferenceLayer(device, descriptor).predict(one).item() == np.float32(1.0 / 3.0)
+
+
+def test_sums_are_float32(device: mps.MTLDevice) -> None:
+    """A count that half precision would lose: it stops at 2048."""
+    channels = 513
+    descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(channels, 1)
+    descriptor.input_weights = mps.ArrayDataSource(np.ones((1, 3, 3, channels), np.float32))
+    x = np.ones((1, 3, 3, channels), np.float32)
+    assert mps.MPSRNNImageInferenceLayer(device, descriptor).predict(x)[0, 1, 1, 0] == 9 * channels
+
+
+# Known beforehand: published by others from real hardware, or plain arithmetic.
+
+
+def single(device: mps.MTLDevice, unit: bool = False, **sources: mps.ArrayDataSource) -> mps.MPSRNNImageInferenceLayer:
+    descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(1, 1)
+    descriptor.use_layer_input_unit_transform_mode = unit
+    for name, source in sources.items():
+        setattr(descriptor, name, source)
+    return mps.MPSRNNImageInferenceLayer(device, descriptor)
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, np.float32).reshape(-1, 1, 1, 1)
+
+
+def test_unit_transform_without_sources_is_the_identity(device: mps.MTLDevice) -> None:
+    output, state = single(device, unit=True).predict(column(0.25, 0.75), return_state=True)
+    assert output.ravel().tolist() == [0.25, 0.75]
+    image = state.get_recurrent_output_image(0)
+    assert (image.width, image.height, image.feature_channels) == (1, 1, 1)
+    assert image.to_numpy().item() == 0.75
+
+
+def test_convolution_of_one_pixel(device: mps.MTLDevice) -> None:
+    weights = mps.ArrayDataSource(np.full((1, 1, 1, 1), 2.0, np.float32), np.array([0.5], np.float32))
+    output = single(device, input_weights=weights).predict(column(1, 2, 3, 4))
+    assert output.ravel().tolist() == [2.5, 4.5, 6.5, 8.5]
+
+
+def test_running_sum(device: mps.MTLDevice) -> None:
+    weights = mps.ArrayDataSource(np.ones((1, 1, 1, 1), np.float32))
+    output = single(device, unit=True, recurrent_weights=weights).predict(column(1, 1, 1))
+    assert output.ravel().tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(1, 1),
+        mps.MPSGRUDescriptor.create_gru_descriptor(1, 1),
+        mps.MPSLSTMDescriptor.create_lstm_descriptor(1, 1),
+    ],
+    ids=lambda descriptor: type(descriptor).__name__,
+)
+def test_without_sources_everything_is_zero(device: mps.MTLDevice, descriptor: mps.MPSRNNDescriptor) -> None:
+    output, state = mps.MPSRNNImageInferenceLayer(device, descriptor).predict(column(3, -2), return_state=True)
+    assert output.ravel().tolist() == [0.0, 0.0]
+    assert [array.item() for array in state_arrays(state, 1)] in ([0.0], [0.0, 0.0])
+
+
+def test_gru_of_unit_transforms(device: mps.MTLDevice) -> None:
+    """z = r = h = x, so h1 = (1 - x) x + x h0."""
+    descriptor = mps.MPSGRUDescriptor.create_gru_descriptor(1, 1)
+    descriptor.use_layer_input_unit_transform_mode = True
+    output = mps.MPSRNNImageInferenceLayer(device, descriptor).predict(column(0.5, 0.25))
+    assert output.ravel().tolist() == [0.25, 0.75 * 0.25 + 0.25 * 0.25]
+
+
+def test_bias_and_neuron_apply_in_unit_transform_mode(device: mps.MTLDevice) -> None:
+    relu = mps.MPSNNNeuronDescriptor.cnn_neuron_descriptor(mps.MPSCNNNeuronType.RELU)
+    source = mps.ArrayDataSource(np.full((1, 1, 1, 1), 7.0, np.float32), np.array([1.0], np.float32), relu)
+    output = single(device, unit=True, input_weights=source).predict(column(2, -3))
+    assert output.ravel().tolist() == [3.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("size", "dilation", "offsets"),
+    [(1, 1, [0]), (2, 1, [-1, 0]), (3, 1, [-1, 0, 1]), (4, 1, [-2, -1, 0, 1]), (2, 2, [-1, 1]), (2, 3, [-2, 1])],
+)
+@pytest.mark.parametrize("axis", [0, 1], ids=["rows", "columns"])
+def test_window_sits_left_of_the_centre(
+    device: mps.MTLDevice, axis: int, size: int, dilation: int, offsets: list[int]
+) -> None:
+    """An impulse and a different weight on each tap show where a window lies."""
+    taps = np.arange(1, size + 1, dtype=np.float32)
+    weights = taps.reshape((1, size, 1, 1) if axis == 0 else (1, 1, size, 1))
+    rate = (dilation, 1) if axis == 0 else (1, dilation)
+    layer = single(device, input_weights=mps.ArrayDataSource(weights, dilation_rate=rate))
+    x = np.zeros((1, 9, 9, 1), np.float32)
+    x[0, 4, 4, 0] = 1.0
+    line = layer.predict(x)[0, :, 4, 0] if axis == 0 else layer.predict(x)[0, 4, :, 0]
+    expected = np.zeros(9, np.float32)
+    for tap, offset in zip(taps, offsets, strict=True):
+        expected[4 - offset] = tap
+    assert line.tolist() == expected.tolist()
+
+
+def test_recurrent_bias_and_neuron_are_ignored(device: mps.MTLDevice) -> None:
+    sigmoid = mps.MPSNNNeuronDescriptor.cnn_neuron_descriptor(mps.MPSCNNNeuronType.SIGMOID)
+    weights = np.full((1, 1, 1, 1), 0.5, np.float32)
+    plain = mps.ArrayDataSource(weights)
+    adorned = mps.ArrayDataSource(weights, np.array([9.0], np.float32), sigmoid)
+    a = single(device, input_weights=plain, recurrent_weights=plain).predict(column(1, 2, 3))
+    b = single(device, input_weights=plain, recurrent_weights=adorned).predict(column(1, 2, 3))
+    assert_same_bits(a, b)
+
+
+def test_predict_takes_any_strides_and_float16(device: mps.MTLDevice) -> None:
+    rng = np.random.default_rng(14)
+    layer = conversion.layer(device, [single_gate(rng, 3, 4)])
+    x = rng.standard_normal((4, 6, 8, 3)).astype(np.float32)
+    straight = layer.predict(x)
+    assert_same_bits(layer.predict(np.asfortranarray(x)), straight)
+    assert_same_bits(layer.predict(x[::2]), layer.predict(x[::2].copy()))
+    read_only = x.copy()
+    read_only.flags.writeable = False
+    assert_same_bits(layer.predict(read_only), straight)
+    half = layer.predict(x.astype(np.float16))
+    assert half.dtype == np.float16
+    exact = layer.predict(x.astype(np.float16).astype(np.float32))
+    assert_same_bits(half, exact.astype(np.float16))
+
+
+def test_layer_leaves_nothing_behind(device: mps.MTLDevice, no_leaks: None) -> None:
+    cells = STACKS["stack"](np.random.default_rng(15))
+    layer = conversion.layer(device, cells)
+    layer.predict(frames(np.random.default_rng(15), cells), return_state=True)
