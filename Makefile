@@ -12,7 +12,7 @@ PIP = PYTHONWARNINGS='ignore:Editable installation' \
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
 # What makes an installed package out of date; what of it has to be rebuilt, the build finds out.
 SOURCES := pyproject.toml setup.py $(shell find objc metal mpsrnn_cy \
-	-name '*.[cmh]' -o -name '*.metal' -o -name '*.py[xd]' -o -path 'metal/host/*.py' -o -path 'objc/*.py')
+	-name '*.[cmh]' -o -name '*.metal' -o -name '*.py[xd]' -o -path 'metal/host/*' -type f ! -name '*.pyc' -o -path 'objc/*.py')
 
 .PHONY: dev demo test slow bench lint asan tsan ubsan clean
 .DELETE_ON_ERROR:
@@ -36,8 +36,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/cython-lint --max-line-length 120 mpsrnn_cy
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest mpsrnn_cy
-	$(BIN)/python metal/host/lint.py metal/*.metal
+	$(BIN)/python -m mypy.stubtest mpsrnn_cy --mypy-config-file pyproject.toml \
+		--allowlist tests/stubtest-allowlist.txt --ignore-unused-allowlist
+	$(BIN)/python metal/host lint metal/*.metal
 
 # The tests on a package of its own that is built with a sanitizer, whose library Python has to load first. Leaks are
 # not looked for: Python itself leaves much to the end of the process.

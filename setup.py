@@ -15,9 +15,9 @@ import shlex
 import shutil
 import sys
 import sysconfig
+from importlib.metadata import version
 from pathlib import Path
 
-import Cython
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
@@ -84,13 +84,13 @@ class BuildExtensions(build_ext):
 
     def cython_step(self, extension: Extension) -> Step:
         """Translate a `.pyx` to C; `-M` lists every `.pxd` it read."""
-        (source,) = extension.sources
+        (source,) = map(str, extension.sources)
         output = str(Path(self.build_temp, source).with_suffix(".c"))
         options = ("-3", "-M", "-I", ".", "--module-name", extension.name)
         return Step(
             name=f"cython {source}",
             command=(sys.executable, "-m", "cython", *options, "-o", output, source),
-            version=Cython.__version__,
+            version=version("cython"),
             inputs=(source,),
             output=output,
             depfile=output + ".dep",

@@ -19,9 +19,7 @@ from .image_descriptor import MPSImageDescriptor
 
 __all__ = ["MPSImage"]
 
-_Pixels: TypeAlias = (
-    npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float16] | npt.NDArray[np.float32]
-)
+_Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float16] | npt.NDArray[np.float32]
 _PixelsT = TypeVar(
     "_PixelsT", npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float16], npt.NDArray[np.float32]
 )

@@ -13,7 +13,7 @@ from .state import MPSRNNRecurrentImageState
 
 __all__ = ["MPSRNNImageInferenceLayer"]
 
-_FloatT = TypeVar("_FloatT", np.float16, np.float32)
+_FloatT = TypeVar("_FloatT", bound=np.float16 | np.float32)
 
 @final
 class MPSRNNImageInferenceLayer:

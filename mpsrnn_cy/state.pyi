@@ -1,7 +1,7 @@
 """Types of `state.pyx`."""
 
 from collections.abc import Sequence
-from typing import Never, final
+from typing import NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,10 @@ from .image import MPSImage
 
 __all__ = ["MPSRNNRecurrentImageState"]
 
+# Callers cannot construct it: nobody has what `key` takes.
 @final
 class MPSRNNRecurrentImageState:
-    def __new__(cls, *, key: object = None) -> Never: ...
+    def __new__(cls, *, key: NoReturn) -> MPSRNNRecurrentImageState: ...
     @property
     def device(self) -> MTLDevice: ...
     @classmethod

@@ -41,8 +41,14 @@ mpsrnn_status mcy_device_create_default(mpsrnn_device *out, mpsrnn_error *error)
 {
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
     id<MTLDevice> metal = MTLCreateSystemDefaultDevice();
-    mpsrnn_status status = metal ? wrap(metal, out, error)
-                                 : mcy_fail(error, MPSRNN_STATUS_NO_DEVICE, "this machine has no Metal device");
+    const char *violation = mcy_take_violation();
+    mpsrnn_status status;
+    if (metal) {
+        status = wrap(metal, out, error);
+    } else {
+        status = mcy_fail(error, MPSRNN_STATUS_NO_DEVICE, "%s",
+                          violation ? violation : "this machine has no Metal device");
+    }
     [metal release];
     [pool drain];
     return status;

@@ -63,7 +63,9 @@ static id<MTLTexture> new_texture(id<MTLDevice> metal, const mpsrnn_image_descri
 {
     const uint32_t slices = d->images * mcy_slices(d->channels);
     MTLTextureDescriptor *descriptor = [[MTLTextureDescriptor alloc] init];
-    descriptor.textureType = slices == 1 ? MTLTextureType2D : MTLTextureType2DArray;
+    if (slices > 1) {
+        descriptor.textureType = MTLTextureType2DArray;
+    }
     descriptor.pixelFormat = pixel_format(d->channels, d->channel_format);
     descriptor.width = d->width;
     descriptor.height = d->height;
@@ -101,9 +103,11 @@ mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor 
         image->array = image->texture ? new_array_view(image->texture) : nil;
     }
     if (!image || !image->array) {
+        const char *violation = mcy_take_violation();
         [image release];
-        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for %u images of %u x %u pixels, %u channels",
-                        descriptor->images, descriptor->width, descriptor->height, descriptor->channels);
+        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no %u images of %u x %u pixels, %u channels: %s",
+                        descriptor->images, descriptor->width, descriptor->height, descriptor->channels,
+                        violation ? violation : "out of memory");
     }
     *out = image;
     return MPSRNN_STATUS_OK;

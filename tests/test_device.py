@@ -69,6 +69,15 @@ def test_environment_sets_number_of_threads() -> None:
     assert result.stdout.strip() == "5"
 
 
+def test_bad_environment_is_named() -> None:
+    program = "import mpsrnn_cy as m; m.MTLCreateSystemDefaultDevice()"
+    environment = {**os.environ, "MPSRNN_NUM_THREADS": "many"}
+    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "NoDeviceError" in result.stderr
+    assert "MPSRNN_NUM_THREADS" in result.stderr
+
+
 def test_results_do_not_depend_on_threads(device: mps.MTLDevice) -> None:
     rng = np.random.default_rng(1)
     descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(5, 7)

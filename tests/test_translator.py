@@ -230,6 +230,7 @@ REJECTED = {
     "variable in an address space": ("float f() { device float x = 1; return x; }", r"expected '\*' or '&'"),
     "pointer to a pointer": ("float f(device float **x) { return **x; }", "pointer to a pointer"),
     "address space in a macro": ("#define D device\n", "in a macro is not understood"),
+    "name of the translation": ("float msl_f() { return 1; }", "the translation's own"),
     "lambda": ("float f(float x) { auto g = [=](float y) { return x + y; }; return g(1); }", "no lambda"),
     "volatile": ("float f(device volatile float *x) { return *x; }", "'volatile'"),
     "goto": ("float f() { goto a; a: return 1; }", "'goto'"),

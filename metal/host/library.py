@@ -18,6 +18,7 @@ PRECISE_FUNCTIONS = frozenset(("exp", "exp2", "log", "log2", "pow", "powr", "rsq
 
 _REASONS = {
     "it does not exist in Metal": "asm|catch|delete|double|dynamic_cast|goto|new|thread_local|throw|try|typeid|virtual",
+    "names that begin so are the translation's own": r"(msl|MSL)_\w+",
     "it is not supported": "extern|friend|mutable|register|volatile|is_function_constant_defined",
     "only kernels are supported": "vertex|fragment",
     "barriers are not supported": "(threadgroup|simdgroup)_barrier",

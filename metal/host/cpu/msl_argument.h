@@ -148,7 +148,7 @@ struct buffer_argument : argument {
     }
 };
 
-// The thread that a kernel runs for; the loops of run_threadgroup move x, y, z. Members are named as Metal's attributes.
+// The thread that a kernel runs for; run_threadgroup moves x, y and z. The functions are named as Metal's attributes.
 struct thread {
     uint32_t x, y, z;
     uint32_t size[3];

@@ -8,8 +8,8 @@ template <class T, int N> struct vec;
 
 namespace msl {
 
-// What comparing two vectors in registers yields: a mask, which `select`, `all` and `any` use as it is. It becomes a bool4
-// where one is asked for.
+// What comparing two vectors in registers yields: a mask, which `select`, `all` and `any` use as it is. It becomes a
+// bool4 where one is asked for.
 struct mask {
     i32x4 lanes;            // all bits set where true
 

@@ -29,7 +29,7 @@ typedef unorm<uint16_t, 65535> unorm16;
 
 struct float16 {
     typedef uint16_t type;
-    typedef u16x4 x4;
+    typedef uint64_t x4;
 
     static f32x4 decode(x4 stored) { return half_to_float(stored); }
     static x4 encode(f32x4 value) { return float_to_half(value); }

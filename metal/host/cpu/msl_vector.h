@@ -85,7 +85,8 @@ template <class T> struct alignas(4 * sizeof(T)) components<T, 4> {
 // How many components a constructor's argument brings: 0 for what is neither a scalar nor a vector of T.
 template <class A, class T> constexpr int width_of = is_scalar<A> ? 1 : 0;
 template <class T, int N> constexpr int width_of<metal::vec<T, N>, T> = N;
-template <class V, class T, int N, int... index> constexpr int width_of<swizzle<V, T, N, index...>, T> = sizeof...(index);
+template <class V, class T, int N, int... index>
+constexpr int width_of<swizzle<V, T, N, index...>, T> = sizeof...(index);
 
 template <int... index> struct indices {};
 template <int N> struct indices_below;
@@ -106,11 +107,7 @@ template <class T, int N> struct vec : msl::components<T, N>, msl::operators<vec
     vec(const vec &) = default;
     MSL_INLINE vec &operator=(const vec &other)
     {
-        if constexpr (in_register)
-            v = other.v;
-        else
-            for (int i = 0; i < N; ++i)
-                v[i] = other.v[i];
+        __builtin_memcpy(static_cast<void *>(&v), &other.v, sizeof v);
         return *this;
     }
 
@@ -178,14 +175,14 @@ private:
 // Two conversions that kernels with half weights are made of.
 template <> template <> MSL_INLINE void vec<float, 4>::convert(const vec<half, 4> &other)
 {
-    msl::u16x4 bits;
-    __builtin_memcpy(&bits, &other, sizeof bits);
-    v = msl::half_to_float(bits);
+    uint64_t halves;
+    __builtin_memcpy(&halves, &other, sizeof halves);
+    v = msl::half_to_float(halves);
 }
 template <> template <> MSL_INLINE void vec<half, 4>::convert(const vec<float, 4> &other)
 {
-    const msl::u16x4 bits = msl::float_to_half(other.v);
-    __builtin_memcpy(static_cast<void *>(this), &bits, sizeof bits);
+    const uint64_t halves = msl::float_to_half(other.v);
+    __builtin_memcpy(static_cast<void *>(this), &halves, sizeof halves);
 }
 
 typedef unsigned char uchar;
