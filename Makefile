@@ -11,8 +11,8 @@ BIN = $(VENV)/bin
 PIP = PYTHONWARNINGS='ignore:Editable installation' \
 	$(BIN)/python -m pip --disable-pip-version-check install --quiet --progress-bar off
 # What makes an installed package out of date; what of it has to be rebuilt, the build finds out.
-SOURCES := pyproject.toml setup.py $(shell find objc metal mpsrnn_cy \
-	-name '*.[cmh]' -o -name '*.metal' -o -name '*.py[xd]' -o -path 'metal/host/*' -type f ! -name '*.pyc' -o -path 'objc/*.py')
+SOURCES := pyproject.toml setup.py $(shell find objc metal mpsrnn_cy -name __pycache__ -prune -o \
+	\( -name '*.[cmh]' -o -name '*.metal' -o -name '*.p[xy][xd]' -o -path 'metal/host/*' -o -path 'objc/*.py' \) -type f -print)
 
 .PHONY: dev demo test slow bench lint asan tsan ubsan clean
 .DELETE_ON_ERROR:
@@ -47,7 +47,7 @@ tsan: SANITIZER = thread
 ubsan: SANITIZER = undefined
 asan tsan ubsan: $(VENV)/.installed-$(EXTRAS)
 	MPSRNN_SANITIZE=$(SANITIZER) $(PIP) --no-build-isolation --no-deps --upgrade --target build/$@ .
-	LD_PRELOAD=$$($${CC:-gcc} -print-file-name=lib$@.so) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/$@ \
+	LD_PRELOAD=$$($${CC:-gcc} -print-file-name=lib$@.so) ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(CURDIR)/build/$@ \
 		$(BIN)/pytest $(PYTEST)
 
 clean:

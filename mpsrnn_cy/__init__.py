@@ -39,6 +39,7 @@ from .errors import (
     OutOfMemoryError,
     UnsupportedError,
 )
+from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
@@ -93,4 +94,5 @@ __all__ = [
     "OutOfMemoryError",
     "UnsupportedError",
     "__version__",
+    "get_include",
 ]

@@ -88,7 +88,8 @@ cdef class MTLDevice:
     @property
     def name(self):
         """What the device calls itself."""
-        return _device_info(self).name.decode("utf-8", "replace")
+        cdef native.mpsrnn_device_info info = _device_info(self)
+        return info.name.decode("utf-8", "replace")
 
     @property
     def registry_id(self):

@@ -234,12 +234,13 @@ def expanded(command: list[str]) -> list[Token]:
 def declared_functions(tokens: list[Token]) -> dict[str, set[str]]:
     """Names of functions declared in each namespace, by the path of the namespace, `using` declarations included."""
     found: dict[str, set[str]] = {}
-    path: list[str | None] = []  # names of the namespaces around; None for braces that are none
+    path: list[str | None] = []  # names of the namespaces around, "" for unnamed ones; None for braces that are none
     for index, token in enumerate(tokens):
         before = tokens[index - 1].text if index else ""
         if token.text == "{":
             is_namespace = index > 1 and tokens[index - 2].text == "namespace"
-            path.append(before if is_namespace else None)
+            is_unnamed = before == "namespace"
+            path.append("" if is_unnamed else before if is_namespace else None)
         elif token.text == "}":
             path.pop()
         elif None not in path and path:

@@ -3,6 +3,7 @@
 #define MSL_ARGUMENT_H
 
 namespace msl {
+namespace {
 
 // One binding of one dispatch, and the message that an access outside it leaves there.
 struct argument {
@@ -111,6 +112,7 @@ private:
     const argument *owner;
 };
 
+} // namespace
 } // namespace msl
 
 // What `device T *` and `constant T *` of a kernel source are.
@@ -121,6 +123,7 @@ template <class T> using msl_device = T *;
 #endif
 
 namespace msl {
+namespace {
 
 struct buffer_argument : argument {
     void *contents;
@@ -200,5 +203,6 @@ template <class T> struct truncated<metal::vec<T, 3>> {
 };
 template <class T> MSL_INLINE T truncate(metal::uint3 position) { return truncated<T>::from(position); }
 
+} // namespace
 } // namespace msl
 #endif

@@ -8,6 +8,7 @@
 #endif
 
 namespace msl {
+namespace {
 
 typedef float f32x4 __attribute__((vector_size(16)));
 typedef int32_t i32x4 __attribute__((vector_size(16)));
@@ -105,9 +106,11 @@ template <bool condition> struct when {};
 template <> struct when<true> { typedef int type; };
 template <bool condition> using require = typename when<condition>::type;
 
+} // namespace
 } // namespace msl
 
 namespace metal {
+namespace {
 
 struct half {
     uint16_t bits;
@@ -124,9 +127,11 @@ struct half {
     }
 };
 
+} // namespace
 } // namespace metal
 
 namespace msl {
+namespace {
 
 template <> constexpr bool is_floating<metal::half> = true;
 template <class T> constexpr bool is_scalar = is_arithmetic<T>;
@@ -136,9 +141,11 @@ template <> constexpr bool is_scalar<metal::half> = true;
 template <class S> struct half_result { typedef metal::half type; };
 template <> struct half_result<float> { typedef float type; };
 
+} // namespace
 } // namespace msl
 
 namespace metal {
+namespace {
 
 #define MSL_HALF_OPERATOR(op)                                                                                     \
     MSL_INLINE half operator op(half a, half b) { return half(float(a) op float(b)); }                            \
@@ -159,5 +166,6 @@ MSL_HALF_OPERATOR(*)
 MSL_HALF_OPERATOR(/)
 #undef MSL_HALF_OPERATOR
 
+} // namespace
 } // namespace metal
 #endif

@@ -30,6 +30,7 @@
     MSL_EACH_2(float, name)
 
 namespace metal {
+namespace {
 
 // The bits of x, read as a T.
 template <class T, class S> MSL_INLINE T as_type(S x)
@@ -221,6 +222,7 @@ MSL_INLINE bool any(msl::mask x) { return any(bool4(x)); }
 MSL_NAMED_PRECISION(precise)
 MSL_NAMED_PRECISION(fast)
 
+} // namespace
 } // namespace metal
 
 #undef MSL_EACH_1

@@ -3,10 +3,13 @@
 #define MSL_OPERATORS_H
 
 namespace metal {
+namespace {
 template <class T, int N> struct vec;
-}
+} // namespace
+} // namespace metal
 
 namespace msl {
+namespace {
 
 // What comparing two vectors in registers yields: a mask, which `select`, `all` and `any` use as it is. It becomes a
 // bool4 where one is asked for.
@@ -104,5 +107,6 @@ template <class V, int N> struct operators<V, bool, N> {
 #undef MSL_ARITHMETIC
 #undef MSL_COMPARISON
 
+} // namespace
 } // namespace msl
 #endif

@@ -1,7 +1,7 @@
 /* What a translated .metal file offers, and what the device that runs it provides. Plain C.
  *
  * One `msl_program` is one .metal file built for one variant (an instruction set, or `checked`). The device picks the
- * variant, fills the function constants of a pipeline, and calls a kernel once per threadgroup from any of its threads. */
+ * variant, fills the function constants of a pipeline, and calls a kernel once per threadgroup from any thread. */
 #ifndef MSL_PROGRAM_H
 #define MSL_PROGRAM_H
 #include <stddef.h>
@@ -30,7 +30,7 @@ struct msl_dispatch {
     struct msl_texture textures[MSL_TEXTURE_COUNT];
     const void *constants;      /* `constants_size` bytes, filled by the device from `constants` of the program */
     uint32_t threads_per_threadgroup[3], threadgroups[3];
-    const char *violation;      /* first message of a `checked` kernel, static storage; written with __atomic builtins */
+    const char *violation;      /* first message of a `checked` kernel, static storage; set with __atomic builtins */
 };
 
 enum msl_argument_kind { MSL_ARGUMENT_BUFFER, MSL_ARGUMENT_TEXTURE_2D, MSL_ARGUMENT_TEXTURE_2D_ARRAY };
@@ -41,7 +41,7 @@ struct msl_argument {
     const char *name;
     uint8_t kind, access, index, component;
     uint32_t size;              /* buffers: bytes needed at least (sizeof of the pointee or referee) */
-    int32_t constant;           /* [[function_constant(..)]] on the argument: its index, the argument exists only if true; -1: always */
+    int32_t constant;           /* index of the bool constant without which the argument does not exist; -1: always */
 };
 
 struct msl_constant {
@@ -66,12 +66,12 @@ struct msl_program {
     size_t kernel_count;
 };
 
-/* One .metal file: its source, to the byte as the shim passes it to newLibraryWithSource, and what was built from it. */
+/* One .metal file: its source, to the byte as newLibraryWithSource is given it, and what was built from it. */
 struct msl_library {
     const char *source;
     const struct msl_program *baseline;
     const struct msl_program *x86_64_v3;    /* NULL where that instruction set does not exist */
-    const struct msl_program *checked;      /* for MPSRNN_VALIDATION: device pointers and texture coordinates are checked */
+    const struct msl_program *checked;      /* for MPSRNN_VALIDATION: every access is checked */
 };
 
 /* Written by the build: every library of the package, NULL at the end. */

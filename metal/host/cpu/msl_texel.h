@@ -3,6 +3,7 @@
 #define MSL_TEXEL_H
 
 namespace msl {
+namespace {
 
 // MTLPixelFormat.
 enum pixel_format : uint32_t {
@@ -90,5 +91,6 @@ __attribute__((noinline, unused)) static void store_any(const struct msl_texture
 #undef MSL_STORE
 }
 
+} // namespace
 } // namespace msl
 #endif

@@ -4,6 +4,7 @@
 #include "msl_texel.h"
 
 namespace msl {
+namespace {
 
 struct texture_argument : argument {
     const struct msl_texture &texture;
@@ -71,9 +72,11 @@ private:
 #endif
 };
 
+} // namespace
 } // namespace msl
 
 namespace metal {
+namespace {
 
 enum class access { read, write, read_write };
 
@@ -125,5 +128,6 @@ public:
     }
 };
 
+} // namespace
 } // namespace metal
 #endif

@@ -4,6 +4,7 @@
 #include "msl_operators.h"
 
 namespace msl {
+namespace {
 
 // How a vector lies in memory. Four 32-bit components are a vector of the compiler, so that their arithmetic is SIMD at
 // every optimisation level and in every instruction set; the rest are arrays.
@@ -94,9 +95,11 @@ template <> struct indices_below<2> { typedef indices<0, 1> type; };
 template <> struct indices_below<3> { typedef indices<0, 1, 2> type; };
 template <> struct indices_below<4> { typedef indices<0, 1, 2, 3> type; };
 
+} // namespace
 } // namespace msl
 
 namespace metal {
+namespace {
 
 template <class T, int N> struct vec : msl::components<T, N>, msl::operators<vec<T, N>, T, N> {
     typedef msl::components<T, N> base;
@@ -205,14 +208,17 @@ MSL_VECTOR_TYPES(half)
 MSL_VECTOR_TYPES(float)
 #undef MSL_VECTOR_TYPES
 
+} // namespace
 } // namespace metal
 
 namespace msl {
+namespace {
 
 MSL_INLINE mask::operator metal::vec<bool, 4>() const
 {
     return metal::bool4(lanes[0] != 0, lanes[1] != 0, lanes[2] != 0, lanes[3] != 0);
 }
 
+} // namespace
 } // namespace msl
 #endif
