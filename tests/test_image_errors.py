@@ -10,26 +10,18 @@ import numpy as np
 import pytest
 
 import mpsrnn_cy as mps
+from refusal import refused
 
 Format = mps.MPSImageFeatureChannelFormat
 HWC = mps.MPSDataLayout.HEIGHT_X_WIDTH_X_FEATURE_CHANNELS
 CHW = mps.MPSDataLayout.FEATURE_CHANNELS_X_HEIGHT_X_WIDTH
 
-BUILTINS = {mps.BadArgumentError: ValueError, mps.BadTypeError: TypeError, mps.OutOfMemoryError: MemoryError}
 Value, Type = mps.BadArgumentError, mps.BadTypeError
 
 # 2 images of 4 x 3 pixels, 5 channels; one of them has 60 elements.
 SHAPE = (2, 3, 4, 5)
 ONE = 60
 HUGE = 2**40
-
-
-def refused(call: Callable[[], object], expected: type[mps.Error], words: str) -> None:
-    """Check that a call raises our exception, which is the builtin too, with these words."""
-    with pytest.raises(expected, match=words) as caught:
-        call()
-    assert isinstance(caught.value, mps.Error)
-    assert isinstance(caught.value, BUILTINS[expected])
 
 
 def number_from(minimum: int) -> str:
