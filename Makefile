@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-$(EXTRAS)
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/cython-lint --max-line-length 120 mpsrnn_cy
+	PATH="$(BIN):$$PATH" $(BIN)/cython-lint --max-line-length 120 mpsrnn_cy
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest mpsrnn_cy --mypy-config-file pyproject.toml \
 		--allowlist tests/stubtest-allowlist.txt --ignore-unused-allowlist

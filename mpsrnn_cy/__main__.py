@@ -12,7 +12,8 @@ import mpsrnn_cy as mps
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit status."""
     options = _parser().parse_args(arguments)
-    return options.command(options)
+    status: int = options.command(options)
+    return status
 
 
 def _info(options: argparse.Namespace) -> int:
@@ -36,7 +37,7 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m mpsrnn_cy", description="Recurrent image and matrix layers.")
+    parser = argparse.ArgumentParser(prog="python -m mpsrnn_cy", description="Recurrent layers over images.")
     commands = parser.add_subparsers(title="commands", required=True)
 
     info = commands.add_parser("info", help="print the version and the devices")

@@ -101,15 +101,15 @@ def _check_channels(descriptor: MPSRNNDescriptor, name: str) -> None:
 
 
 def _read_cell(descriptor: MPSRNNDescriptor, name: str) -> Cell:
-    is_gru = isinstance(descriptor, MPSGRUDescriptor)
+    gru = descriptor if isinstance(descriptor, MPSGRUDescriptor) else None
     return Cell(
         kind=_KINDS[type(descriptor)],
         input_channels=descriptor.input_feature_channels,
         output_channels=descriptor.output_feature_channels,
         use_float32_weights=descriptor.use_float32_weights,
         unit_transform=descriptor.use_layer_input_unit_transform_mode,
-        flip_output_gates=descriptor.flip_output_gates if is_gru else False,
-        gate_pnorm_value=descriptor.gate_pnorm_value if is_gru else 1.0,
+        flip_output_gates=gru.flip_output_gates if gru else False,
+        gate_pnorm_value=gru.gate_pnorm_value if gru else 1.0,
         output_neuron=_output_neuron(descriptor),
         gates=tuple(_read_gate(descriptor, gate, name) for gate in descriptor.GATES),
     )

@@ -232,7 +232,9 @@ cdef class MTLCommandBuffer:
         self._h = NULL
         self._handlers = []
         if key is not _key:
-            raise BadTypeError("MTLCommandBuffer: cannot be constructed, expected MTLCommandQueue.make_command_buffer()")
+            raise BadTypeError(
+                "MTLCommandBuffer: cannot be constructed, expected MTLCommandQueue.make_command_buffer()"
+            )
 
     def __dealloc__(self):
         if self._h != NULL:

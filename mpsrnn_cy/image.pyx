@@ -5,7 +5,7 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release
 
 import numpy as np
 
-from .arguments import boolean, buffer_view, enum_member, instance_of, integer
+from .arguments import buffer_view, enum_member, instance_of, integer
 from .enums import MPSDataLayout, MPSImageFeatureChannelFormat, MTLStorageMode, MTLTextureType, MTLTextureUsage
 from .errors import BadArgumentError, BadTypeError
 from .image_descriptor import (

@@ -29,7 +29,7 @@ cdef class MPSRNNImageInferenceLayer:
     Its kernels are convolutions: centred windows (of an even kernel, one pixel more to the left and the top), zeros
     outside the image, cross-correlation, sums in float32. Weights are rounded to half precision, as Apple's are, unless
     a descriptor says ``use_float32_weights``, which is our extension: Apple's image layer ignores it. What recurs, h
-    and c, is kept as float32 whatever the format of the destination images; the format rounds only what is stored there.
+    and c, is kept as float32 whatever the format of the destination images, which rounds only what is stored there.
 
     Parameters
     ----------
@@ -173,12 +173,16 @@ cdef class MPSRNNImageInferenceLayer:
 def _descriptors(one, several):
     """The descriptors of a stack, however they were given."""
     if (one is None) == (several is None):
-        raise BadTypeError("rnn_descriptor: got neither or both of rnn_descriptor and rnn_descriptors, expected one of them")
+        raise BadTypeError(
+            "rnn_descriptor: got neither or both of rnn_descriptor and rnn_descriptors, expected one of them"
+        )
     if isinstance(one, MPSRNNDescriptor):
         return [one]
     name, given = ("rnn_descriptors", several) if one is None else ("rnn_descriptor", one)
     if not isinstance(given, (list, tuple)):
-        raise BadTypeError(f"{name}: got {given!r} ({type(given).__name__}), expected an MPSRNNDescriptor or a list of them")
+        raise BadTypeError(
+            f"{name}: got {given!r} ({type(given).__name__}), expected an MPSRNNDescriptor or a list of them"
+        )
     if not given:
         raise BadArgumentError(f"{name}: got an empty list, expected at least one descriptor")
     return list(given)

@@ -110,7 +110,8 @@ cdef extern from "mpsrnn.h" nogil:
         cbool (*device_is_same)(mpsrnn_device, mpsrnn_device) noexcept nogil
         mpsrnn_status (*queue_create)(mpsrnn_device, mpsrnn_queue *, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_create)(mpsrnn_queue, mpsrnn_command *, mpsrnn_error *) noexcept nogil
-        mpsrnn_status (*command_add_completion)(mpsrnn_command, mpsrnn_completion, void *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_add_completion)(mpsrnn_command, mpsrnn_completion, void *,
+                                                mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_commit)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_wait)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         void (*command_get_info)(mpsrnn_command, mpsrnn_command_info *) noexcept nogil

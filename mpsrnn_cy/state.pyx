@@ -36,8 +36,8 @@ cdef class MPSRNNRecurrentImageState:
         self._h = NULL
         if key is not _key:
             raise BadTypeError(
-                "MPSRNNRecurrentImageState: cannot be constructed, expected one made by encode_sequence(), predict() or "
-                "MPSRNNRecurrentImageState.from_numpy()"
+                "MPSRNNRecurrentImageState: cannot be constructed, expected one made by encode_sequence(), predict() "
+                "or MPSRNNRecurrentImageState.from_numpy()"
             )
 
     def __dealloc__(self):
@@ -107,7 +107,9 @@ def _float32_images(device, arrays, name):
 def _check_pairs(outputs, memories):
     """Check that the images of a state belong together."""
     if len(memories) != len(outputs):
-        raise BadArgumentError(f"memory_cells: got {len(memories)} layers, expected {len(outputs)}, as recurrent_outputs")
+        raise BadArgumentError(
+            f"memory_cells: got {len(memories)} layers, expected {len(outputs)}, as recurrent_outputs"
+        )
     extent = (outputs[0].number_of_images, outputs[0].height, outputs[0].width)
     for index, (output, memory) in enumerate(zip(outputs, memories)):
         for name, image in (("recurrent_outputs", output), ("memory_cells", memory)):

@@ -75,9 +75,7 @@ def layer(device: mps.MTLDevice, cells: Sequence[oracle.Cell]) -> mps.MPSRNNImag
     return mps.MPSRNNImageInferenceLayer(device, [descriptor(cell) for cell in cells])
 
 
-def state(
-    device: mps.MTLDevice, states: Sequence[oracle.State] | None
-) -> mps.MPSRNNRecurrentImageState | None:
+def state(device: mps.MTLDevice, states: Sequence[oracle.State] | None) -> mps.MPSRNNRecurrentImageState | None:
     """The package's form of the states of a stack."""
     if states is None:
         return None
@@ -92,9 +90,7 @@ def batched(image: mps.MPSImage) -> np.ndarray:
     return pixels if pixels.ndim == 4 else pixels[None]
 
 
-def oracle_states(
-    package_state: mps.MPSRNNRecurrentImageState, cells: Sequence[oracle.Cell]
-) -> list[oracle.State]:
+def oracle_states(package_state: mps.MPSRNNRecurrentImageState, cells: Sequence[oracle.Cell]) -> list[oracle.State]:
     """The oracle's form of a state."""
     result = []
     for index, cell in enumerate(cells):

@@ -140,9 +140,7 @@ def test_bounds_are_sharp(device: mps.MTLDevice) -> None:
 
     cells = [
         oracle.SingleGate(inputs=8, outputs=8, gate=gate(tanh)),
-        oracle.GRU(
-            inputs=8, outputs=8, input_gate=gate(sigmoid), recurrent_gate=gate(sigmoid), output_gate=gate(tanh)
-        ),
+        oracle.GRU(inputs=8, outputs=8, input_gate=gate(sigmoid), recurrent_gate=gate(sigmoid), output_gate=gate(tanh)),
         oracle.LSTM(
             inputs=8,
             outputs=8,

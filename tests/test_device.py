@@ -1,34 +1,17 @@
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import mpsrnn_cy as mps
-from mpsrnn_cy import device as device_module
-
-
-def running_sum(device: mps.MTLDevice) -> mps.MPSRNNImageInferenceLayer:
-    """A layer that adds what it sees: h1 = x + h0."""
-    descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(1, 1)
-    descriptor.use_layer_input_unit_transform_mode = True
-    descriptor.recurrent_weights = mps.ArrayDataSource(np.ones((1, 1, 1, 1), np.float32))
-    return mps.MPSRNNImageInferenceLayer(device, descriptor)
-
-
-def encoded(queue: mps.MTLCommandQueue, layer: mps.MPSRNNImageInferenceLayer, x: float, side: int = 1) -> tuple:
-    """A command buffer with one step of the layer, and its destination."""
-    source = mps.MPSImage.from_numpy(queue.device, np.full((side, side, 1), x, np.float32))
-    destination = mps.MPSImage.from_numpy(queue.device, np.zeros((side, side, 1), np.float32))
-    command = queue.make_command_buffer()
-    layer.encode_sequence(command, [source], [destination])
-    return command, destination
+from running_sum import encoded, running_sum
 
 
 def test_names_the_cpu(device: mps.MTLDevice) -> None:
@@ -55,7 +38,7 @@ def test_number_of_threads(device: mps.MTLDevice) -> None:
         for wrong in (0, -1, 10**6):
             with pytest.raises(mps.BadArgumentError, match=r"number_of_threads|thread"):
                 device.number_of_threads = wrong
-        with pytest.raises(mps.BadTypeError, match="number_of_threads: got 2.5"):
+        with pytest.raises(mps.BadTypeError, match=r"number_of_threads: got 2\.5"):
             device.number_of_threads = 2.5
         assert device.number_of_threads == 3
     finally:
@@ -65,8 +48,8 @@ def test_number_of_threads(device: mps.MTLDevice) -> None:
 def test_environment_sets_number_of_threads() -> None:
     program = "import mpsrnn_cy as m; print(m.MTLCreateSystemDefaultDevice().number_of_threads)"
     environment = {**os.environ, "MPSRNN_NUM_THREADS": "5"}
-    result = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "5"
+    command = [sys.executable, "-c", program]
+    assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "5\n"
 
 
 def test_bad_environment_is_named() -> None:
@@ -127,7 +110,7 @@ def test_second_commit_is_refused(device: mps.MTLDevice) -> None:
     command.commit()
     with pytest.raises(mps.BadArgumentError, match=r"commit\(\): the command buffer is already committed"):
         command.commit()
-    with pytest.raises(mps.BadArgumentError, match=r"add_completed_handler\(\): the command buffer is already committed"):
+    with pytest.raises(mps.BadArgumentError, match=r"add_completed_handler\(\): the command buffer is already"):
         command.add_completed_handler(print)
     command.wait_until_completed()
     assert destination.to_numpy().item() == 1.0
@@ -163,7 +146,7 @@ def test_completed_handlers(device: mps.MTLDevice) -> None:
 
 def test_handler_needs_to_be_callable(device: mps.MTLDevice) -> None:
     command = device.make_command_queue().make_command_buffer()
-    with pytest.raises(mps.BadTypeError, match="block: got 3 .int., expected a callable"):
+    with pytest.raises(mps.BadTypeError, match=r"block: got 3 \(int\), expected a callable"):
         command.add_completed_handler(3)
 
 
@@ -189,22 +172,22 @@ def test_exception_of_a_handler_is_reported(device: mps.MTLDevice, monkeypatch: 
 def test_dropping_everything_before_completion(device: mps.MTLDevice, no_leaks: None) -> None:
     """The work keeps what it needs; a handler still sees it finish."""
     done = threading.Event()
-    layer = running_sum(device)
-    command, destination = encoded(device.make_command_queue(), layer, 3.0, side=64)
     values = []
 
-    def read(_: mps.MTLCommandBuffer) -> None:
-        values.append(float(destination.to_numpy().max()))
-        done.set()
+    def start() -> None:
+        command, destination = encoded(device.make_command_queue(), running_sum(device), 3.0, side=64)
 
-    command.add_completed_handler(read)
-    command.commit()
-    del command, layer
+        def read(_: mps.MTLCommandBuffer) -> None:
+            values.append(float(destination.to_numpy().max()))
+            done.set()
+
+        command.add_completed_handler(read)
+        command.commit()
+
+    start()
     assert done.wait(30)
     assert values == [3.0]
-    # The driver drops its references right after the handlers.
-    del destination, read
-    time.sleep(0.1)
+    time.sleep(0.1)  # the driver drops its references right after the handlers
 
 
 def test_command_buffers_of_a_queue_run_in_order(device: mps.MTLDevice) -> None:
@@ -290,7 +273,7 @@ def test_fork(device: mps.MTLDevice) -> None:
     """A child gets an error from its parent's queue, and a device of its own."""
     program = """
 import os, numpy as np, mpsrnn_cy as mps
-from tests_layer import running_sum, encoded
+from running_sum import encoded, running_sum
 device = mps.MTLCreateSystemDefaultDevice()
 layer = running_sum(device)
 layer.predict(np.ones((1, 1, 1, 1), np.float32))
@@ -313,12 +296,10 @@ if child == 0:
         os._exit(code)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
-    module = f"import sys, types; m = types.ModuleType('tests_layer'); sys.modules['tests_layer'] = m\n"
-    with open(__file__) as text:
-        functions = text.read().split("def running_sum")[1].split("\n\n\ndef test_")[0]
-    setup = "from __future__ import annotations\nimport numpy as np, mpsrnn_cy as mps\ndef running_sum" + functions
-    module += f"exec({setup!r}, m.__dict__)\n"
-    result = subprocess.run([sys.executable, "-c", module + program], capture_output=True, text=True, timeout=120)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    result = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert result.returncode == 0, result.stderr
 
 

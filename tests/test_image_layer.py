@@ -319,7 +319,7 @@ def test_without_sources_everything_is_zero(device: mps.MTLDevice, descriptor: m
 
 
 def test_gru_of_unit_transforms(device: mps.MTLDevice) -> None:
-    """z = r = h = x, so h1 = (1 - x) x + x h0."""
+    """Z = r = h = x, so h1 = (1 - x) x + x h0."""
     descriptor = mps.MPSGRUDescriptor.create_gru_descriptor(1, 1)
     descriptor.use_layer_input_unit_transform_mode = True
     output = mps.MPSRNNImageInferenceLayer(device, descriptor).predict(column(0.5, 0.25))
