@@ -23,9 +23,11 @@ __all__ = [
     "finite_float32",
     "instance_of",
     "integer",
+    "label",
     "positive_real",
     "read_only_copy",
     "real",
+    "span",
 ]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[Any]
@@ -57,6 +59,15 @@ def integer(value: object, name: str, *, minimum: int = 0) -> int:
     if not minimum <= number <= INTEGER_MAXIMUM:
         raise BadArgumentError(f"{name}: got {number}, expected an int from {minimum} to {INTEGER_MAXIMUM}")
     return number
+
+
+def span(first: object, count: object, limit: int, name: str) -> tuple[int, int]:
+    """Check that `count` things, at least one, from number `first` on are among `limit` of them."""
+    start = integer(first, f"{name}: first")
+    length = integer(count, f"{name}: count", minimum=1)
+    if start + length > limit:
+        raise BadArgumentError(f"{name}: got {length} from {start}, expected to end within {limit}")
+    return start, length
 
 
 def real(value: object, name: str) -> float:
@@ -101,7 +112,15 @@ def enum_member(value: object, name: str, enum_type: type[_EnumT]) -> _EnumT:
 def instance_of(value: object, name: str, expected: type[_T]) -> _T:
     """Check that `value` is an instance of `expected`."""
     if not isinstance(value, expected):
-        raise BadTypeError(f"{name}: got {value!r} ({type(value).__name__}), expected {expected.__name__}")
+        found = f"array of shape {value.shape}" if isinstance(value, np.ndarray) else repr(value)
+        raise BadTypeError(f"{name}: got {found} ({type(value).__name__}), expected {expected.__name__}")
+    return value
+
+
+def label(value: object) -> str | None:
+    """Check a name for people: text, or None for none."""
+    if value is not None and not isinstance(value, str):
+        raise BadTypeError(f"label: got {value!r} ({type(value).__name__}), expected str or None")
     return value
 
 

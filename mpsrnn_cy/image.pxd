@@ -6,7 +6,11 @@ cdef class MPSImage:
     cdef native.mpsrnn_image _h
     cdef native.mpsrnn_image_descriptor _descriptor
     cdef readonly MTLDevice device
-    cdef public str label
+    cdef str _label
+
+
+cdef write_pixels(MPSImage image, pixels, name)
+cdef read_pixels(MPSImage image, out, name)
 
 
 # The image over a handle, of which it takes the reference.

@@ -5,7 +5,8 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release
 
 import numpy as np
 
-from .arguments import buffer_view, enum_member, instance_of, integer
+from .arguments import buffer_view, enum_member, instance_of, integer, span
+from .arguments import label as checked_label
 from .enums import MPSDataLayout, MPSImageFeatureChannelFormat, MTLStorageMode, MTLTextureType, MTLTextureUsage
 from .errors import BadArgumentError, BadTypeError
 from .image_descriptor import (
@@ -16,7 +17,7 @@ from .image_descriptor import (
     pixel_format_of,
     precision_of,
 )
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize, structure_of
 
 from .device cimport api, check
 
@@ -42,8 +43,6 @@ cdef class MPSImage:
     Attributes
     ----------
     device : MTLDevice
-    label : str or None
-        A name for people.
 
     Raises
     ------
@@ -78,11 +77,20 @@ cdef class MPSImage:
             api.release(self._h)
 
     def __repr__(self):
-        name = "" if self.label is None else f" {self.label!r}"
+        name = "" if self._label is None else f" {self._label!r}"
         return (
             f"<MPSImage{name} {self.width} x {self.height}, {self.feature_channels} channels, "
             f"{self.number_of_images} images, {self.feature_channel_format.name}>"
         )
+
+    @property
+    def label(self):
+        """A name for people, or None."""
+        return self._label
+
+    @label.setter
+    def label(self, value):
+        self._label = checked_label(value)
 
     @property
     def width(self):
@@ -202,8 +210,7 @@ cdef class MPSImage:
         _set_box(self, &box, data_layout, region, feature_channel_info, image_index)
         needed = _set_strides(self, &box, None, bytes_per_row, bytes_per_image)
         memory = _memory(self, data_bytes, needed, (None, bytes_per_row, bytes_per_image), "data_bytes")
-        if not memory.flags.writeable:
-            raise BadArgumentError("data_bytes: got read-only memory, expected writable memory")
+        _check_writable(memory, "data_bytes")
         _move(self, memory, &box, False)
 
     @classmethod
@@ -226,7 +233,7 @@ cdef class MPSImage:
             channel_format_of(pixels.dtype, "array"), width, height, channels, number_of_images=images, usage=usage
         )
         cdef MPSImage image = cls(device, descriptor)
-        write_pixels(image, pixels)
+        write_pixels(image, pixels, "array")
         return image
 
     def to_numpy(self, out=None):
@@ -247,9 +254,11 @@ cdef class MPSImage:
             shape = (self.number_of_images, *shape)
         if out is None:
             out = np.empty(shape, CHANNEL_DTYPES[self.feature_channel_format])
-        elif not isinstance(out, np.ndarray) or out.shape != shape:
-            raise BadArgumentError(f"out: got {_described(out)}, expected an array of shape {shape}")
-        read_pixels(self, out)
+        elif not isinstance(out, np.ndarray):
+            raise BadTypeError(f"out: got a {type(out).__name__}, expected an array of shape {shape}")
+        elif out.shape != shape:
+            raise BadArgumentError(f"out: got shape {out.shape}, expected an array of shape {shape}")
+        read_pixels(self, out, "out")
         return out
 
 
@@ -261,50 +270,44 @@ cdef MPSImage wrap_image(native.mpsrnn_image handle, MTLDevice device):
     return image
 
 
-def as_pixels(array, name, ranks):
-    """Check an array of pixels: an ndarray with channels last, of one of the ranks and a channel format's dtype."""
+def as_pixels(array, name, ranks, formats=tuple(CHANNEL_DTYPES)):
+    """Check an array of pixels, channels last: of one of the ranks, and of the dtype of one of the channel formats."""
     if not isinstance(array, np.ndarray):
-        raise BadTypeError(f"{name}: got {_described(array)}, expected an ndarray")
+        raise BadTypeError(f"{name}: got a {type(array).__name__}, expected an ndarray")
     if array.ndim not in ranks:
         expected = " or ".join(str(rank) for rank in ranks)
         raise BadArgumentError(f"{name}: got {array.ndim} axes, shape {array.shape}, expected {expected} axes")
-    channel_format_of(array.dtype, name)
+    channel_format_of(array.dtype, name, formats)
     if 0 in array.shape:
         raise BadArgumentError(f"{name}: got shape {array.shape}, expected at least 1 along every axis")
     return array
 
 
-def write_pixels(MPSImage image, pixels):
-    """Write all images of a batch from an array that has been checked by `as_pixels`; any strides."""
+cdef _set_whole_box(MPSImage image, native.mpsrnn_image_region *box):
+    """Fill in all pixels, channels and images, tightly packed with channels last; return the bytes they take."""
     whole = MTLRegion(MTLOrigin(), MTLSize(image.width, image.height, image.number_of_images))
-    layout = MPSDataLayout.HEIGHT_X_WIDTH_X_FEATURE_CHANNELS
-    image.write_bytes(np.ascontiguousarray(pixels), layout, region=whole)
+    _set_box(image, box, MPSDataLayout.HEIGHT_X_WIDTH_X_FEATURE_CHANNELS, whole, None, 0)
+    return _set_strides(image, box, None, None, None)
 
 
-def read_pixels(MPSImage image, out):
+cdef write_pixels(MPSImage image, pixels, name):
+    """Write all images of a batch from an array that `as_pixels` has checked; any strides."""
+    cdef native.mpsrnn_image_region box
+    needed = _set_whole_box(image, &box)
+    _move(image, _memory(image, np.ascontiguousarray(pixels), needed, (None,), name), &box, True)
+
+
+cdef read_pixels(MPSImage image, out, name):
     """Read all images of a batch into an array of the right shape."""
-    whole = MTLRegion(MTLOrigin(), MTLSize(image.width, image.height, image.number_of_images))
-    image.read_bytes(out, MPSDataLayout.HEIGHT_X_WIDTH_X_FEATURE_CHANNELS, region=whole)
+    cdef native.mpsrnn_image_region box
+    memory = _memory(image, out, _set_whole_box(image, &box), (None,), name)
+    _check_writable(memory, name)
+    _move(image, memory, &box, False)
 
 
-def _described(value):
-    return f"shape {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-
-
-def _fields(value, name, structure):
-    """Take a structure, or a plain tuple of its length."""
-    if isinstance(value, (tuple, list)) and len(value) == len(structure._fields):
-        return structure(*value)
-    raise BadTypeError(f"{name}: got {value!r}, expected {structure.__name__}({', '.join(structure._fields)})")
-
-
-def _span(first, count, limit, name):
-    """Check that `count` things from `first` are among `limit`."""
-    first = integer(first, f"{name}: first")
-    count = integer(count, f"{name}: count", minimum=1)
-    if first + count > limit:
-        raise BadArgumentError(f"{name}: got {count} from {first}, expected to end within {limit}")
-    return first, count
+def _check_writable(memory, name):
+    if not memory.flags.writeable:
+        raise BadArgumentError(f"{name}: got read-only memory, expected writable memory")
 
 
 cdef _set_box(MPSImage image, native.mpsrnn_image_region *box, data_layout, region, channel_info, image_index):
@@ -315,19 +318,19 @@ cdef _set_box(MPSImage image, native.mpsrnn_image_region *box, data_layout, regi
     if region is None:
         origin, size = MTLOrigin(), MTLSize(image.width, image.height)
     else:
-        origin, size = _fields(region, "region", MTLRegion)
-        origin = _fields(origin, "region.origin", MTLOrigin)
-        size = _fields(size, "region.size", MTLSize)
+        origin, size = structure_of(region, "region", MTLRegion)
+        origin = structure_of(origin, "region.origin", MTLOrigin)
+        size = structure_of(size, "region.size", MTLSize)
     if integer(origin.z, "region.origin.z") != 0:
         raise BadArgumentError(f"region.origin.z: got {origin.z}, expected 0; image_index chooses the image")
-    box.x, box.width = _span(origin.x, size.width, image.width, "region: columns")
-    box.y, box.height = _span(origin.y, size.height, image.height, "region: rows")
-    box.first_image, box.images = _span(image_index, size.depth, image.number_of_images, "image_index, region: images")
+    box.x, box.width = span(origin.x, size.width, image.width, "region: columns")
+    box.y, box.height = span(origin.y, size.height, image.height, "region: rows")
+    box.first_image, box.images = span(image_index, size.depth, image.number_of_images, "image_index, region: images")
     if channel_info is None:
         box.first_channel, box.channels = 0, image.feature_channels
         return
-    info = _fields(channel_info, "feature_channel_info", MPSImageReadWriteParams)
-    first, count = _span(*info, image.feature_channels, "feature_channel_info: channels")
+    info = structure_of(channel_info, "feature_channel_info", MPSImageReadWriteParams)
+    first, count = span(*info, image.feature_channels, "feature_channel_info: channels")
     if first % 4 != 0:
         raise BadArgumentError(f"feature_channel_info: got the offset {first}, expected a multiple of 4")
     if count % 4 != 0 and first != 0 and first + count != image.feature_channels:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -152,11 +153,16 @@ class MPSImageDescriptor(PropertyHolder):
         return self.__copy__()
 
 
-def channel_format_of(dtype: npt.DTypeLike, name: str) -> MPSImageFeatureChannelFormat:
-    """The channel format whose elements are of `dtype`."""
+def channel_format_of(
+    dtype: npt.DTypeLike,
+    name: str,
+    among: Sequence[MPSImageFeatureChannelFormat] = tuple(CHANNEL_DTYPES),
+) -> MPSImageFeatureChannelFormat:
+    """The channel format, one of `among`, whose elements are of `dtype`."""
     found = np.dtype(dtype)
-    for channel_format, expected in CHANNEL_DTYPES.items():
-        if found == expected and found.isnative:
+    for channel_format in among:
+        if found == CHANNEL_DTYPES[channel_format] and found.isnative:
             return channel_format
-    expected_names = ", ".join(str(dtype) for dtype in CHANNEL_DTYPES.values())
-    raise BadTypeError(f"{name}: got elements of {described(found)}, expected one of {expected_names}")
+    names = [str(CHANNEL_DTYPES[channel_format]) for channel_format in among]
+    expected = " or ".join(names) if len(names) <= 2 else f"one of {', '.join(names)}"
+    raise BadTypeError(f"{name}: got elements of {described(found)}, expected {expected}")

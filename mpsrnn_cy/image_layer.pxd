@@ -5,7 +5,7 @@ from .device cimport MTLCommandQueue, MTLDevice
 cdef class MPSRNNImageInferenceLayer:
     cdef native.mpsrnn_image_layer _h
     cdef readonly MTLDevice device
-    cdef public str label
+    cdef str _label
     cdef tuple _cells
     cdef MTLCommandQueue _queue
     cdef bint _store_all_intermediate_states

@@ -1,5 +1,7 @@
 """The recurrent layer over images: check, gather handles, one call into the native layer."""
 
+from typing import NamedTuple
+
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.string cimport memset
@@ -7,15 +9,16 @@ from libc.string cimport memset
 import numpy as np
 
 from .arguments import boolean, instance_of
+from .arguments import label as checked_label
 from .cells import CellKind, read_cells
 from .descriptors import MPSRNNDescriptor
-from .enums import MTLCommandBufferStatus, MTLTextureUsage
+from .enums import MPSImageFeatureChannelFormat, MTLCommandBufferStatus, MTLTextureUsage
 from .errors import BadArgumentError, BadTypeError, OutOfMemoryError
-from .image import as_pixels, read_pixels
+from .image import as_pixels
 from .image_descriptor import MPSImageDescriptor
 
 from .device cimport MTLCommandBuffer, api, check
-from .image cimport MPSImage
+from .image cimport MPSImage, read_pixels
 from .state cimport MPSRNNRecurrentImageState, wrap_image_state
 
 __all__ = ["MPSRNNImageInferenceLayer"]
@@ -43,8 +46,6 @@ cdef class MPSRNNImageInferenceLayer:
     Attributes
     ----------
     device : MTLDevice
-    label : str or None
-        A name for people.
 
     Raises
     ------
@@ -64,9 +65,18 @@ cdef class MPSRNNImageInferenceLayer:
             api.release(self._h)
 
     def __repr__(self):
-        name = "" if self.label is None else f" {self.label!r}"
+        name = "" if self._label is None else f" {self._label!r}"
         kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
         return f"<MPSRNNImageInferenceLayer{name} {kinds}>"
+
+    @property
+    def label(self):
+        """A name for people, or None."""
+        return self._label
+
+    @label.setter
+    def label(self, value):
+        self._label = checked_label(value)
 
     @property
     def input_feature_channels(self):
@@ -129,7 +139,8 @@ cdef class MPSRNNImageInferenceLayer:
         wanted = 0
         if recurrent_output_states is not None:
             wanted = len(sources) if self._store_all_intermediate_states else 1
-        states = _encode(self, command_buffer, sources, destinations, recurrent_input_state, wanted)
+        names = _Names("source_images[0]", "recurrent_input_state")
+        states = _encode(self, command_buffer, sources, destinations, recurrent_input_state, wanted, names)
         if recurrent_output_states is not None:
             recurrent_output_states.extend(states)
 
@@ -152,9 +163,7 @@ cdef class MPSRNNImageInferenceLayer:
         state : MPSRNNRecurrentImageState
             Only if `return_state`.
         """
-        frames = as_pixels(x, "x", (4, 5))
-        if frames.dtype not in (np.float32, np.float16):
-            raise BadTypeError(f"x: got elements of {frames.dtype}, expected float32 or float16")
+        frames = as_pixels(x, "x", (4, 5), (MPSImageFeatureChannelFormat.FLOAT32, MPSImageFeatureChannelFormat.FLOAT16))
         if frames.shape[-1] != self.input_feature_channels:
             raise BadArgumentError(f"x: got {frames.shape[-1]} channels, expected {self.input_feature_channels}")
         wants_state = boolean(return_state, "return_state")
@@ -162,12 +171,19 @@ cdef class MPSRNNImageInferenceLayer:
         destinations = [_destination(self, source) for source in sources]
         outputs = np.empty((*frames.shape[:-1], self.output_feature_channels), frames.dtype)
         command = self._queue.make_command_buffer()
-        states = _encode(self, command, sources, destinations, state, 1 if wants_state else 0)
+        states = _encode(self, command, sources, destinations, state, 1 if wants_state else 0, _Names("x", "state"))
         command.commit()
         command.wait_until_completed()
         for image, output in zip(destinations, outputs):
-            read_pixels(image, output)
+            read_pixels(image, output, "outputs")
         return (outputs, states[0]) if wants_state else outputs
+
+
+class _Names(NamedTuple):
+    """What the caller calls the arguments that messages mention."""
+
+    source: str
+    state: str
 
 
 def _descriptors(one, several):
@@ -178,11 +194,11 @@ def _descriptors(one, several):
         )
     if isinstance(one, MPSRNNDescriptor):
         return [one]
-    name, given = ("rnn_descriptors", several) if one is None else ("rnn_descriptor", one)
+    name, given, expected = "rnn_descriptor", one, "an MPSRNNDescriptor or a list of them"
+    if one is None:
+        name, given, expected = "rnn_descriptors", several, "a list of MPSRNNDescriptor"
     if not isinstance(given, (list, tuple)):
-        raise BadTypeError(
-            f"{name}: got {given!r} ({type(given).__name__}), expected an MPSRNNDescriptor or a list of them"
-        )
+        raise BadTypeError(f"{name}: got {given!r} ({type(given).__name__}), expected {expected}")
     if not given:
         raise BadArgumentError(f"{name}: got an empty list, expected at least one descriptor")
     return list(given)
@@ -270,12 +286,12 @@ def _described_shape(shape):
     return f"{width} x {height} pixels and {images} images"
 
 
-cdef _check_image(MPSRNNImageInferenceLayer layer, MPSImage image, str name, shape, channels, usage):
+cdef _check_image(MPSRNNImageInferenceLayer layer, MPSImage image, str name, shape, channels, usage, names):
     if image.device != layer.device:
         raise BadArgumentError(f"{name}: got an image of {image.device!r}, expected one of {layer.device!r}")
     if _shape(image) != shape:
         raise BadArgumentError(
-            f"{name}: got {_described_shape(_shape(image))}, expected {_described_shape(shape)} as in source_images[0]"
+            f"{name}: got {_described_shape(_shape(image))}, expected {_described_shape(shape)} as in {names.source}"
         )
     if image.feature_channels != channels:
         raise BadArgumentError(f"{name}: got {image.feature_channels} feature channels, expected {channels}")
@@ -283,23 +299,25 @@ cdef _check_image(MPSRNNImageInferenceLayer layer, MPSImage image, str name, sha
         raise BadArgumentError(f"{name}: got an image with usage {image.usage!r}, expected {usage!r} among it")
 
 
-cdef _check_images(MPSRNNImageInferenceLayer layer, list sources, list destinations):
+cdef _check_images(MPSRNNImageInferenceLayer layer, list sources, list destinations, names):
     if len(sources) != len(destinations):
         raise BadArgumentError(
             f"destination_images: got {len(destinations)} images, expected {len(sources)}, one per source image"
         )
     shape = _shape(sources[0])
     inputs, outputs = layer.input_feature_channels, layer.output_feature_channels
+    read, write = MTLTextureUsage.SHADER_READ, MTLTextureUsage.SHADER_WRITE
     for index, (source, destination) in enumerate(zip(sources, destinations)):
-        _check_image(layer, source, f"source_images[{index}]", shape, inputs, MTLTextureUsage.SHADER_READ)
-        _check_image(layer, destination, f"destination_images[{index}]", shape, outputs, MTLTextureUsage.SHADER_WRITE)
+        _check_image(layer, source, f"source_images[{index}]", shape, inputs, read, names)
+        _check_image(layer, destination, f"destination_images[{index}]", shape, outputs, write, names)
 
 
-cdef _check_state(MPSRNNImageInferenceLayer layer, state, list sources):
+cdef _check_state(MPSRNNImageInferenceLayer layer, state, list sources, names):
     """Check that a state has what this layer reads; one of a copy of the layer has it as well."""
     if state is None:
         return
-    name = "recurrent_input_state"
+    name = names.state
+    read = MTLTextureUsage.SHADER_READ
     cdef MPSRNNRecurrentImageState checked = instance_of(state, name, MPSRNNRecurrentImageState)
     cdef Py_ssize_t layers = api.image_state_layer_count(checked._h)
     if layers != len(layer._cells):
@@ -311,7 +329,7 @@ cdef _check_state(MPSRNNImageInferenceLayer layer, state, list sources):
             found = "a memory cell" if has_cell else "no memory cell"
             raise BadArgumentError(f"{name}: got {found} for layer {index}, expected the state of {cell.kind.name}")
         image = checked.get_recurrent_output_image(index)
-        _check_image(layer, image, f"{name}, layer {index}", shape, cell.output_channels, MTLTextureUsage.SHADER_READ)
+        _check_image(layer, image, f"{name}, layer {index}", shape, cell.output_channels, read, names)
 
 
 cdef _check_aliasing(list sources, list destinations, state):
@@ -331,7 +349,7 @@ cdef _check_aliasing(list sources, list destinations, state):
 
 
 cdef list _encode(
-    MPSRNNImageInferenceLayer layer, command_buffer, list sources, list destinations, state, size_t state_count
+    MPSRNNImageInferenceLayer layer, command_buffer, list sources, list destinations, state, size_t state_count, names
 ):
     """Check everything, then encode; return the last `state_count` states."""
     cdef MTLCommandBuffer command = instance_of(command_buffer, "command_buffer", MTLCommandBuffer)
@@ -339,8 +357,8 @@ cdef list _encode(
         raise BadArgumentError("command_buffer: got one that is already committed, expected one that is not")
     if command.device != layer.device:
         raise BadArgumentError(f"command_buffer: got one of {command.device!r}, expected one of {layer.device!r}")
-    _check_images(layer, sources, destinations)
-    _check_state(layer, state, sources)
+    _check_images(layer, sources, destinations, names)
+    _check_state(layer, state, sources, names)
     _check_aliasing(sources, destinations, state)
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status

@@ -3,9 +3,8 @@
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
-import numpy as np
-
 from .arguments import integer
+from .enums import MPSImageFeatureChannelFormat
 from .errors import BadArgumentError, BadTypeError, OutOfMemoryError
 from .image import as_pixels
 
@@ -57,14 +56,12 @@ cdef class MPSRNNRecurrentImageState:
         memory_cells : list of (ndarray or None), optional
             c of every layer, of the shape of its h; None for layers that are no LSTM, or altogether if none is.
         """
-        outputs = _float32_images(device, recurrent_outputs, "recurrent_outputs")
-        if None in outputs or not outputs:
-            raise BadArgumentError(
-                f"recurrent_outputs: got {recurrent_outputs!r}, expected an array for each of at least one layer"
-            )
+        outputs = _float32_images(device, recurrent_outputs, "recurrent_outputs", False)
+        if not outputs:
+            raise BadArgumentError("recurrent_outputs: got an empty list, expected at least one array")
         memories = [None] * len(outputs)
         if memory_cells is not None:
-            memories = _float32_images(device, memory_cells, "memory_cells")
+            memories = _float32_images(device, memory_cells, "memory_cells", True)
         _check_pairs(outputs, memories)
         return _create(device, outputs, memories)
 
@@ -88,18 +85,16 @@ cdef class MPSRNNRecurrentImageState:
         return _part(self, for_layer_index, native.MPSRNN_MEMORY_CELL)
 
 
-def _float32_images(device, arrays, name):
-    """An image for every array, None for None."""
+def _float32_images(device, arrays, name, takes_none):
+    """An image for every array, and None for None where that may be."""
     if not isinstance(arrays, (list, tuple)):
         raise BadTypeError(f"{name}: got a {type(arrays).__name__}, expected a list with an entry per layer")
     images = []
     for index, array in enumerate(arrays):
-        if array is None:
+        if array is None and takes_none:
             images.append(None)
             continue
-        pixels = as_pixels(array, f"{name}[{index}]", (3, 4))
-        if pixels.dtype != np.float32:
-            raise BadTypeError(f"{name}[{index}]: got elements of {pixels.dtype}, expected float32")
+        pixels = as_pixels(array, f"{name}[{index}]", (3, 4), (MPSImageFeatureChannelFormat.FLOAT32,))
         images.append(MPSImage.from_numpy(device, pixels))
     return images
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-__all__ = ["MPSImageReadWriteParams", "MTLOrigin", "MTLRegion", "MTLSize"]
+from .errors import BadTypeError
+
+__all__ = ["MPSImageReadWriteParams", "MTLOrigin", "MTLRegion", "MTLSize", "structure_of"]
+
+_StructureT = TypeVar("_StructureT", "MTLOrigin", "MTLSize", "MTLRegion", "MPSImageReadWriteParams")
 
 
 class MTLOrigin(NamedTuple):
@@ -41,3 +45,10 @@ class MPSImageReadWriteParams(NamedTuple):
     """The first, a multiple of 4."""
     number_of_feature_channels_to_read_write: int
     """How many, at least 1; a multiple of 4 unless the offset is 0 or the last channel is reached."""
+
+
+def structure_of(value: object, name: str, structure: type[_StructureT]) -> _StructureT:
+    """Take a structure, or a plain tuple of its length."""
+    if isinstance(value, (tuple, list)) and len(value) == len(structure._fields):
+        return structure(*value)
+    raise BadTypeError(f"{name}: got {value!r}, expected {structure.__name__}({', '.join(structure._fields)})")
