@@ -51,6 +51,12 @@ typedef struct {
     mpsrnn_term terms[MPSRNN_MAX_TERMS];
 } mpsrnn_cell_params;
 
+// Joins the two results of a bidirectional sequence.
+typedef struct {
+    uint32_t width, height;
+    uint32_t forward_channels, backward_channels;
+} mpsrnn_combine_params;
+
 // Rows of the per-channel array: [output slice][gate][row] of four floats.
 #define MPSRNN_CHANNEL_BIAS 0
 #define MPSRNN_CHANNEL_A 1
@@ -72,6 +78,9 @@ typedef struct {
 #define MPSRNN_TEXTURE_GATE 6           // from first dispatch to second: the GRU's z, the LSTM's output gate before its neuron
 #define MPSRNN_TEXTURE_RESET 7          // r * h0
 #define MPSRNN_TEXTURE_UPDATED 8        // z * h0
+
+#define MPSRNN_TEXTURE_FORWARD 0        // of the kernels that combine
+#define MPSRNN_TEXTURE_BACKWARD 1
 
 // Function constants. All of a step's are set for each of its kernels.
 #define MPSRNN_CONSTANT_HAS_STATE 0         // bool: there is a previous state; without one it counts as zero and is not bound

@@ -16,6 +16,7 @@ from .descriptors import (
     MPSRNNDescriptor,
     MPSRNNSingleGateDescriptor,
 )
+from .enums import MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError
 from .weight_reader import ConvolutionWeights, Neuron, SourceRole, read_source
 
@@ -57,6 +58,7 @@ class Cell:
     kind: CellKind
     input_channels: int
     output_channels: int
+    direction: MPSRNNSequenceDirection
     use_float32_weights: bool
     unit_transform: bool
     flip_output_gates: bool
@@ -73,13 +75,17 @@ def read_cells(descriptors: Sequence[MPSRNNDescriptor]) -> list[Cell]:
     BadArgumentError, BadTypeError
         If the channels of the stack do not fit together, or a data source fails; see `read_source`.
     """
+    below: dict[MPSRNNSequenceDirection, MPSRNNDescriptor] = {}
     for index, descriptor in enumerate(descriptors):
         _check_channels(descriptor, f"rnn_descriptors[{index}]")
-        if index > 0 and descriptor.input_feature_channels != descriptors[index - 1].output_feature_channels:
+        # Layers of one direction are a stack. Lists of both directions are for bidirectional sequences.
+        previous = below.get(descriptor.layer_sequence_direction)
+        if previous is not None and descriptor.input_feature_channels != previous.output_feature_channels:
             raise BadArgumentError(
                 f"rnn_descriptors[{index}]: got {descriptor.input_feature_channels} input channels, expected the "
-                f"{descriptors[index - 1].output_feature_channels} output channels of the layer below"
+                f"{previous.output_feature_channels} output channels of the layer below"
             )
+        below[descriptor.layer_sequence_direction] = descriptor
     return [_read_cell(descriptor, f"rnn_descriptors[{index}]") for index, descriptor in enumerate(descriptors)]
 
 
@@ -106,6 +112,7 @@ def _read_cell(descriptor: MPSRNNDescriptor, name: str) -> Cell:
         kind=_KINDS[type(descriptor)],
         input_channels=descriptor.input_feature_channels,
         output_channels=descriptor.output_feature_channels,
+        direction=descriptor.layer_sequence_direction,
         use_float32_weights=descriptor.use_float32_weights,
         unit_transform=descriptor.use_layer_input_unit_transform_mode,
         flip_output_gates=gru.flip_output_gates if gru else False,

@@ -56,6 +56,8 @@ cdef class MPSImage:
         self._h = NULL
         if key is _key:
             return
+        if key is not None:
+            raise BadTypeError("MPSImage: got an unexpected argument key, expected device and image_descriptor")
         cdef native.mpsrnn_error error
         cdef native.mpsrnn_status status
         cdef native.mpsrnn_image_descriptor *d = &self._descriptor
@@ -147,6 +149,11 @@ cdef class MPSImage:
     def storage_mode(self):
         """SHARED, or PRIVATE: out of the CPU's reach. Apple keeps this in the descriptor alone."""
         return MTLStorageMode(self._descriptor.storage_mode)
+
+    @property
+    def storage_id(self):
+        """A number that tells which images share memory. Ours, not Apple's."""
+        return <size_t>self._h
 
     def write_bytes(
         self,

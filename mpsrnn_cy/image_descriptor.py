@@ -77,12 +77,12 @@ def _channel_format(value: object, name: str) -> MPSImageFeatureChannelFormat:
 
 def _usage(value: object, name: str) -> MTLTextureUsage:
     """Check a set of texture usages."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise BadTypeError(f"{name}: got {value!r} ({type(value).__name__}), expected an MTLTextureUsage")
     known = MTLTextureUsage.SHADER_READ | MTLTextureUsage.SHADER_WRITE
     if not 0 < value <= known:
         raise BadArgumentError(f"{name}: got {value!r}, expected SHADER_READ (1), SHADER_WRITE (2) or both")
-    return MTLTextureUsage(value)
+    return MTLTextureUsage(int(value))
 
 
 def _storage_mode(value: object, name: str) -> MTLStorageMode:

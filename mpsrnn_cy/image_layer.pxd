@@ -9,3 +9,4 @@ cdef class MPSRNNImageInferenceLayer:
     cdef tuple _cells
     cdef MTLCommandQueue _queue
     cdef bint _store_all_intermediate_states
+    cdef object _bidirectional_combine_mode

@@ -1,6 +1,7 @@
 """Types of `image_layer.pyx`."""
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Literal, TypeVar, final, overload
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 
 from .descriptors import MPSRNNDescriptor
 from .device import MTLCommandBuffer, MTLDevice
+from .enums import MPSRNNBidirectionalCombineMode
 from .image import MPSImage
 from .state import MPSRNNRecurrentImageState
 
@@ -38,6 +40,28 @@ class MPSRNNImageInferenceLayer:
     def store_all_intermediate_states(self) -> bool: ...
     @store_all_intermediate_states.setter
     def store_all_intermediate_states(self, value: bool) -> None: ...
+    @property
+    def bidirectional_combine_mode(self) -> MPSRNNBidirectionalCombineMode: ...
+    @bidirectional_combine_mode.setter
+    def bidirectional_combine_mode(self, value: MPSRNNBidirectionalCombineMode) -> None: ...
+    def copy(self, device: MTLDevice | None = None) -> MPSRNNImageInferenceLayer: ...
+    def __copy__(self) -> MPSRNNImageInferenceLayer: ...
+    def __deepcopy__(self, memo: object) -> MPSRNNImageInferenceLayer: ...
+    def to_bytes(self) -> bytes: ...
+    @classmethod
+    def from_bytes(cls, data: bytes, device: MTLDevice | None = None) -> MPSRNNImageInferenceLayer: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
+    @classmethod
+    def load(cls, path: str | PathLike[str], device: MTLDevice | None = None) -> MPSRNNImageInferenceLayer: ...
+    def encode_bidirectional_sequence(
+        self,
+        command_buffer: MTLCommandBuffer,
+        source_sequence: Sequence[MPSImage],
+        destination_forward_images: Sequence[MPSImage] | None,
+        destination_backward_images: Sequence[MPSImage] | None = None,
+        *,
+        recurrent_input_state: MPSRNNRecurrentImageState | None = None,
+    ) -> None: ...
     def encode_sequence(
         self,
         command_buffer: MTLCommandBuffer,

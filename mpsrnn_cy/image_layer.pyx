@@ -1,27 +1,32 @@
 """The recurrent layer over images: check, gather handles, one call into the native layer."""
 
-from typing import NamedTuple
+import os
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.string cimport memset
 
 import numpy as np
 
-from .arguments import boolean, instance_of
+from .archive import decode_layer, encode_layer
+from .arguments import boolean, enum_member, instance_of
 from .arguments import label as checked_label
-from .cells import CellKind, read_cells
+from .cells import read_cells
 from .descriptors import MPSRNNDescriptor
-from .enums import MPSImageFeatureChannelFormat, MTLCommandBufferStatus, MTLTextureUsage
+from .device import MTLCreateSystemDefaultDevice
+from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode, MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError, OutOfMemoryError
 from .image import as_pixels
 from .image_descriptor import MPSImageDescriptor
+from .sequence_checks import SequenceChecks, check_command_buffer, combined_channels
 
-from .device cimport MTLCommandBuffer, api, check
+from .device cimport api, check
 from .image cimport MPSImage, read_pixels
-from .state cimport MPSRNNRecurrentImageState, wrap_image_state
+from .image_encoding cimport encode_bidirectional, encode_sequence
+from .native_cell cimport fill_cell
 
 __all__ = ["MPSRNNImageInferenceLayer"]
+
+cdef object _key = object()
 
 
 @cython.final
@@ -53,10 +58,17 @@ cdef class MPSRNNImageInferenceLayer:
         If descriptors do not fit together or a data source fails; the message names the slot.
     """
 
-    def __cinit__(self, device, rnn_descriptor=None, *, rnn_descriptors=None):
+    def __cinit__(self, device, rnn_descriptor=None, *, rnn_descriptors=None, key=None):
         self._h = NULL
+        self._bidirectional_combine_mode = MPSRNNBidirectionalCombineMode.NONE
         self.device = instance_of(device, "device", MTLDevice)
-        self._cells = tuple(read_cells(_descriptors(rnn_descriptor, rnn_descriptors)))
+        if key is _key:
+            # Cells of another layer, which has read them from its descriptors.
+            self._cells = rnn_descriptor
+        else:
+            if key is not None:
+                raise BadTypeError("MPSRNNImageInferenceLayer: got an unexpected argument key")
+            self._cells = tuple(read_cells(_descriptors(rnn_descriptor, rnn_descriptors)))
         _create(self)
         self._queue = self.device.make_command_queue()
 
@@ -102,6 +114,17 @@ cdef class MPSRNNImageInferenceLayer:
     def store_all_intermediate_states(self, value):
         self._store_all_intermediate_states = boolean(value, "store_all_intermediate_states")
 
+    @property
+    def bidirectional_combine_mode(self):
+        """What becomes of the two results of a bidirectional sequence, an `MPSRNNBidirectionalCombineMode`."""
+        return self._bidirectional_combine_mode
+
+    @bidirectional_combine_mode.setter
+    def bidirectional_combine_mode(self, value):
+        self._bidirectional_combine_mode = enum_member(
+            value, "bidirectional_combine_mode", MPSRNNBidirectionalCombineMode
+        )
+
     def encode_sequence(
         self,
         command_buffer,
@@ -134,15 +157,72 @@ cdef class MPSRNNImageInferenceLayer:
             raise BadTypeError(
                 f"recurrent_output_states: got a {type(recurrent_output_states).__name__}, expected a list or None"
             )
-        sources = _images(source_images, "source_images")
-        destinations = _images(destination_images, "destination_images")
+        _check_stack(self)
+        check_command_buffer(command_buffer, self.device)
+        checks = SequenceChecks(self.device, source_images, "source_images", self.input_feature_channels)
+        destinations = checks.destinations(destination_images, "destination_images", self.output_feature_channels)
+        checks.state(recurrent_input_state, "recurrent_input_state", self._cells)
+        checks.aliasing(destinations, "destination_images")
         wanted = 0
         if recurrent_output_states is not None:
-            wanted = len(sources) if self._store_all_intermediate_states else 1
-        names = _Names("source_images[0]", "recurrent_input_state")
-        states = _encode(self, command_buffer, sources, destinations, recurrent_input_state, wanted, names)
+            wanted = len(destinations) if self._store_all_intermediate_states else 1
+        states = encode_sequence(self._h, command_buffer, checks.sources, destinations, recurrent_input_state, wanted)
         if recurrent_output_states is not None:
             recurrent_output_states.extend(states)
+
+    def encode_bidirectional_sequence(
+        self,
+        command_buffer,
+        source_sequence,
+        destination_forward_images,
+        destination_backward_images=None,
+        *,
+        recurrent_input_state=None,
+    ):
+        """Encode the layer over a sequence in both directions.
+
+        Layers whose descriptor says FORWARD are one stack, those that say BACKWARD a second one, which walks the
+        sequence from its end; the result for the image at index t is stored at index t. What becomes of the two results
+        `bidirectional_combine_mode` says: NONE stores them apart, ADD and CONCATENATE join them in one more dispatch a
+        time step.
+
+        Parameters
+        ----------
+        command_buffer : MTLCommandBuffer
+            Not yet committed.
+        source_sequence : sequence of MPSImage
+            As in `encode_sequence`.
+        destination_forward_images : sequence of MPSImage or None
+            NONE: results of the forward stack; None if there is no forward layer. ADD, CONCATENATE: the joined
+            results, with the channels of one stack or of both together, forward first.
+        destination_backward_images : sequence of MPSImage, optional
+            NONE: results of the backward stack, if there is a backward layer. Else ignored, as Apple does.
+        recurrent_input_state : MPSRNNRecurrentImageState, optional
+            Where both stacks start, each at its own end, with an entry for every layer. Ours, not Apple's, whose
+            stacks start from zero.
+        """
+        check_command_buffer(command_buffer, self.device)
+        forward = [cell for cell in self._cells if cell.direction == MPSRNNSequenceDirection.FORWARD]
+        backward = [cell for cell in self._cells if cell.direction == MPSRNNSequenceDirection.BACKWARD]
+        channels = (forward or backward)[0].input_channels
+        if backward[:1] and backward[0].input_channels != channels:
+            raise BadArgumentError(
+                f"source_sequence: the backward stack reads {backward[0].input_channels} channels, "
+                f"expected {channels}, as the forward stack"
+            )
+        checks = SequenceChecks(self.device, source_sequence, "source_sequence", channels)
+        first = second = None
+        mode = self._bidirectional_combine_mode
+        if mode != MPSRNNBidirectionalCombineMode.NONE:
+            outputs = combined_channels(mode, forward, backward)
+            first = checks.destinations(destination_forward_images, "destination_forward_images", outputs)
+        else:
+            first = checks.stack_destinations(forward, destination_forward_images, "destination_forward_images")
+            second = checks.stack_destinations(backward, destination_backward_images, "destination_backward_images")
+        checks.state(recurrent_input_state, "recurrent_input_state", self._cells)
+        checks.aliasing(first or (), "destination_forward_images")
+        checks.aliasing(second or (), "destination_backward_images")
+        encode_bidirectional(self._h, command_buffer, mode, checks.sources, first, second, recurrent_input_state)
 
     def predict(self, x, state=None, *, return_state=False):
         """Run the layer over an array and wait for the result. Ours, not Apple's.
@@ -167,23 +247,85 @@ cdef class MPSRNNImageInferenceLayer:
         if frames.shape[-1] != self.input_feature_channels:
             raise BadArgumentError(f"x: got {frames.shape[-1]} channels, expected {self.input_feature_channels}")
         wants_state = boolean(return_state, "return_state")
+        _check_stack(self)
         sources = [MPSImage.from_numpy(self.device, frame) for frame in frames]
+        SequenceChecks(self.device, sources, "x", self.input_feature_channels, "x").state(state, "state", self._cells)
         destinations = [_destination(self, source) for source in sources]
         outputs = np.empty((*frames.shape[:-1], self.output_feature_channels), frames.dtype)
         command = self._queue.make_command_buffer()
-        states = _encode(self, command, sources, destinations, state, 1 if wants_state else 0, _Names("x", "state"))
+        states = encode_sequence(self._h, command, sources, destinations, state, 1 if wants_state else 0)
         command.commit()
         command.wait_until_completed()
         for image, output in zip(destinations, outputs):
             read_pixels(image, output, "outputs")
         return (outputs, states[0]) if wants_state else outputs
 
+    def copy(self, device=None):
+        """Make an independent layer with the same weights and settings.
 
-class _Names(NamedTuple):
-    """What the caller calls the arguments that messages mention."""
+        Parameters
+        ----------
+        device : MTLDevice, optional
+            Where the copy runs; on this layer's device if omitted.
+        """
+        return _layer_of(self.device if device is None else device, self._cells, _settings(self))
 
-    source: str
-    state: str
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
+
+    def __reduce__(self):
+        return MPSRNNImageInferenceLayer.from_bytes, (self.to_bytes(),)
+
+    def to_bytes(self):
+        """Encode weights and settings as bytes, in a versioned safetensors format. What NSSecureCoding is for."""
+        return encode_layer(type(self).__name__, self._cells, _settings(self))
+
+    @classmethod
+    def from_bytes(cls, data, device=None):
+        """Decode a layer from bytes of `to_bytes`. Nothing in them is executed.
+
+        Parameters
+        ----------
+        data : bytes
+            Untrusted bytes are safe: what is not a layer raises `BadArgumentError`.
+        device : MTLDevice, optional
+            Where the layer runs; on the system's default device if omitted.
+        """
+        cells, settings = decode_layer(data, cls.__name__)
+        return _layer_of(MTLCreateSystemDefaultDevice() if device is None else device, tuple(cells), settings)
+
+    def save(self, path):
+        """Write `to_bytes` to a file."""
+        with open(os.fspath(path), "wb") as file:
+            file.write(self.to_bytes())
+
+    @classmethod
+    def load(cls, path, device=None):
+        """Read a layer from a file of `save`; see `from_bytes`."""
+        with open(os.fspath(path), "rb") as file:
+            return cls.from_bytes(file.read(), device)
+
+
+cdef dict _settings(MPSRNNImageInferenceLayer layer):
+    """What can be set on a layer, in the plain types of an archive."""
+    return {
+        "label": layer._label,
+        "store_all_intermediate_states": layer._store_all_intermediate_states,
+        "bidirectional_combine_mode": int(layer._bidirectional_combine_mode),
+    }
+
+
+cdef MPSRNNImageInferenceLayer _layer_of(device, cells, dict settings):
+    layer = MPSRNNImageInferenceLayer.__new__(MPSRNNImageInferenceLayer, device, cells, key=_key)
+    expected = set(_settings(layer))
+    if set(settings) != expected:
+        raise BadArgumentError(f"settings: got {', '.join(sorted(settings))}, expected {', '.join(sorted(expected))}")
+    for name, value in settings.items():
+        setattr(layer, name, value)
+    return layer
 
 
 def _descriptors(one, several):
@@ -214,7 +356,7 @@ cdef _create(MPSRNNImageInferenceLayer layer):
         raise OutOfMemoryError(f"no memory for {count} cells")
     try:
         for i in range(count):
-            _fill_cell(&cells[i], layer._cells[i])
+            fill_cell(&cells[i], layer._cells[i])
         with nogil:
             status = api.image_layer_create(layer.device._h, cells, count, &layer._h, &error)
         check(status, &error)
@@ -222,168 +364,15 @@ cdef _create(MPSRNNImageInferenceLayer layer):
         PyMem_Free(cells)
 
 
-cdef _fill_cell(native.mpsrnn_cell *out, cell):
-    memset(out, 0, sizeof(native.mpsrnn_cell))
-    out.kind = <native.mpsrnn_cell_kind><int>cell.kind
-    out.input_channels = cell.input_channels
-    out.output_channels = cell.output_channels
-    out.float32_weights = cell.use_float32_weights
-    out.unit_transform = cell.unit_transform
-    out.flip_output_gates = cell.flip_output_gates
-    out.gate_p_norm = cell.gate_pnorm_value
-    _fill_neuron(&out.output_neuron, cell.output_neuron)
-    cdef int i
-    for i, gate in enumerate(cell.gates):
-        _fill_convolution(&out.gates[i].input, gate.input)
-        _fill_convolution(&out.gates[i].recurrent, gate.recurrent)
-        _fill_convolution(&out.gates[i].memory, gate.memory)
-        out.gates[i].diagonal = _floats(gate.diagonal)
-        out.gates[i].bias = _floats(gate.bias)
-        _fill_neuron(&out.gates[i].neuron, gate.neuron)
-
-
-cdef _fill_convolution(native.mpsrnn_convolution *out, convolution):
-    if convolution is None:
-        return
-    out.weights = <const void *><size_t>convolution.weights.ctypes.data
-    out.width = convolution.kernel_width
-    out.height = convolution.kernel_height
-    out.dilation_y, out.dilation_x = convolution.dilation
-    out.groups = convolution.groups
-
-
-cdef _fill_neuron(native.mpsrnn_neuron *out, neuron):
-    out.type = neuron.type
-    out.a = neuron.a
-    out.b = neuron.b
-    out.c = neuron.c
-    out.channel_a = _floats(neuron.data)
-
-
-cdef const float *_floats(array) except? NULL:
-    """Address of a float32 array that the cell keeps alive, or NULL for None."""
-    if array is None:
-        return NULL
-    return <const float *><size_t>array.ctypes.data
-
-
-def _images(value, name):
-    """Check a sequence of images."""
-    if not isinstance(value, (list, tuple)):
-        raise BadTypeError(f"{name}: got a {type(value).__name__}, expected a list of MPSImage")
-    if not value:
-        raise BadArgumentError(f"{name}: got an empty list, expected at least one image")
-    return [instance_of(image, f"{name}[{index}]", MPSImage) for index, image in enumerate(value)]
-
-
-def _shape(MPSImage image):
-    """What all images of a sequence share."""
-    return image.width, image.height, image.number_of_images
-
-
-def _described_shape(shape):
-    width, height, images = shape
-    return f"{width} x {height} pixels and {images} images"
-
-
-cdef _check_image(MPSRNNImageInferenceLayer layer, MPSImage image, str name, shape, channels, usage, names):
-    if image.device != layer.device:
-        raise BadArgumentError(f"{name}: got an image of {image.device!r}, expected one of {layer.device!r}")
-    if _shape(image) != shape:
-        raise BadArgumentError(
-            f"{name}: got {_described_shape(_shape(image))}, expected {_described_shape(shape)} as in {names.source}"
-        )
-    if image.feature_channels != channels:
-        raise BadArgumentError(f"{name}: got {image.feature_channels} feature channels, expected {channels}")
-    if not image.usage & usage:
-        raise BadArgumentError(f"{name}: got an image with usage {image.usage!r}, expected {usage!r} among it")
-
-
-cdef _check_images(MPSRNNImageInferenceLayer layer, list sources, list destinations, names):
-    if len(sources) != len(destinations):
-        raise BadArgumentError(
-            f"destination_images: got {len(destinations)} images, expected {len(sources)}, one per source image"
-        )
-    shape = _shape(sources[0])
-    inputs, outputs = layer.input_feature_channels, layer.output_feature_channels
-    read, write = MTLTextureUsage.SHADER_READ, MTLTextureUsage.SHADER_WRITE
-    for index, (source, destination) in enumerate(zip(sources, destinations)):
-        _check_image(layer, source, f"source_images[{index}]", shape, inputs, read, names)
-        _check_image(layer, destination, f"destination_images[{index}]", shape, outputs, write, names)
-
-
-cdef _check_state(MPSRNNImageInferenceLayer layer, state, list sources, names):
-    """Check that a state has what this layer reads; one of a copy of the layer has it as well."""
-    if state is None:
-        return
-    name = names.state
-    read = MTLTextureUsage.SHADER_READ
-    cdef MPSRNNRecurrentImageState checked = instance_of(state, name, MPSRNNRecurrentImageState)
-    cdef Py_ssize_t layers = api.image_state_layer_count(checked._h)
-    if layers != len(layer._cells):
-        raise BadArgumentError(f"{name}: got the state of {layers} layers, expected {len(layer._cells)}")
-    shape = _shape(sources[0])
-    for index, cell in enumerate(layer._cells):
-        has_cell = checked.get_memory_cell_image(index) is not None
-        if has_cell != (cell.kind is CellKind.LSTM):
-            found = "a memory cell" if has_cell else "no memory cell"
-            raise BadArgumentError(f"{name}: got {found} for layer {index}, expected the state of {cell.kind.name}")
-        image = checked.get_recurrent_output_image(index)
-        _check_image(layer, image, f"{name}, layer {index}", shape, cell.output_channels, read, names)
-
-
-cdef _check_aliasing(list sources, list destinations, state):
-    """Check that nothing is written that is read in the same call."""
-    cdef dict read = {}
-    for index, source in enumerate(sources):
-        read[<size_t>(<MPSImage>source)._h] = f"source_images[{index}]"
-    if state is not None:
-        for index in range(api.image_state_layer_count((<MPSRNNRecurrentImageState>state)._h)):
-            for image in (state.get_recurrent_output_image(index), state.get_memory_cell_image(index)):
-                if image is not None:
-                    read[<size_t>(<MPSImage>image)._h] = f"layer {index} of recurrent_input_state"
-    for index, destination in enumerate(destinations):
-        alias = read.get(<size_t>(<MPSImage>destination)._h)
-        if alias is not None:
-            raise BadArgumentError(f"destination_images[{index}]: got the image that is {alias}, expected another")
-
-
-cdef list _encode(
-    MPSRNNImageInferenceLayer layer, command_buffer, list sources, list destinations, state, size_t state_count, names
-):
-    """Check everything, then encode; return the last `state_count` states."""
-    cdef MTLCommandBuffer command = instance_of(command_buffer, "command_buffer", MTLCommandBuffer)
-    if command.status >= MTLCommandBufferStatus.COMMITTED:
-        raise BadArgumentError("command_buffer: got one that is already committed, expected one that is not")
-    if command.device != layer.device:
-        raise BadArgumentError(f"command_buffer: got one of {command.device!r}, expected one of {layer.device!r}")
-    _check_images(layer, sources, destinations, names)
-    _check_state(layer, state, sources, names)
-    _check_aliasing(sources, destinations, state)
-    cdef native.mpsrnn_error error
-    cdef native.mpsrnn_status status
-    cdef size_t count = len(sources), i
-    cdef native.mpsrnn_image_state state_in = NULL
-    if state is not None:
-        state_in = (<MPSRNNRecurrentImageState>state)._h
-    # Sources, destinations and the states to come, in one block.
-    cdef void **handles = <void **>PyMem_Malloc((2 * count + state_count) * sizeof(void *))
-    if handles == NULL:
-        raise OutOfMemoryError(f"no memory for {2 * count + state_count} handles")
-    cdef native.mpsrnn_image *images = <native.mpsrnn_image *>handles
-    cdef native.mpsrnn_image_state *states = <native.mpsrnn_image_state *>(handles + 2 * count)
-    try:
-        for i in range(count):
-            images[i] = (<MPSImage>sources[i])._h
-            images[count + i] = (<MPSImage>destinations[i])._h
-        with nogil:
-            status = api.image_layer_encode_sequence(
-                layer._h, command._h, images, images + count, count, state_in, states, state_count, &error
+cdef _check_stack(MPSRNNImageInferenceLayer layer):
+    """Check that the layers of both directions follow each other, as a forward pass runs through all of them."""
+    for index in range(1, len(layer._cells)):
+        below, cell = layer._cells[index - 1], layer._cells[index]
+        if cell.input_channels != below.output_channels:
+            raise BadArgumentError(
+                f"rnn_descriptors[{index}]: got {cell.input_channels} input channels for a forward sequence, expected "
+                f"the {below.output_channels} output channels of the layer below"
             )
-        check(status, &error)
-        return [wrap_image_state(states[i], layer.device) for i in range(state_count)]
-    finally:
-        PyMem_Free(handles)
 
 
 cdef MPSImage _destination(MPSRNNImageInferenceLayer layer, MPSImage source):

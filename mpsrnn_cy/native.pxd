@@ -93,10 +93,16 @@ cdef extern from "mpsrnn.h" nogil:
         uint32_t input_channels, output_channels
         cbool float32_weights
         cbool unit_transform
+        cbool backward
         cbool flip_output_gates
         float gate_p_norm
         mpsrnn_neuron output_neuron
         mpsrnn_gate gates[4]
+
+    ctypedef enum mpsrnn_combine:
+        MPSRNN_COMBINE_NONE
+        MPSRNN_COMBINE_ADD
+        MPSRNN_COMBINE_CONCATENATE
 
     ctypedef enum mpsrnn_state_part:
         MPSRNN_RECURRENT_OUTPUT
@@ -126,6 +132,10 @@ cdef extern from "mpsrnn.h" nogil:
         mpsrnn_status (*image_layer_encode_sequence)(mpsrnn_image_layer, mpsrnn_command, const mpsrnn_image *,
                                                      const mpsrnn_image *, size_t, mpsrnn_image_state,
                                                      mpsrnn_image_state *, size_t, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*image_layer_encode_bidirectional)(mpsrnn_image_layer, mpsrnn_command, const mpsrnn_image *,
+                                                          const mpsrnn_image *, const mpsrnn_image *, size_t,
+                                                          mpsrnn_combine, mpsrnn_image_state,
+                                                          mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_state_create)(const mpsrnn_image *, const mpsrnn_image *, size_t, mpsrnn_image_state *,
                                             mpsrnn_error *) noexcept nogil
         size_t (*image_state_layer_count)(mpsrnn_image_state) noexcept nogil

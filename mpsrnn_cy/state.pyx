@@ -65,6 +65,11 @@ cdef class MPSRNNRecurrentImageState:
         _check_pairs(outputs, memories)
         return _create(device, outputs, memories)
 
+    @property
+    def number_of_layers(self):
+        """Layers it has something for. Ours, not Apple's."""
+        return api.image_state_layer_count(self._h)
+
     def get_recurrent_output_image(self, for_layer_index):
         """Get the recurrent output h of a layer.
 

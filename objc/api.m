@@ -65,6 +65,7 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .image_read = mcy_image_read,
         .image_layer_create = mcy_image_layer_create,
         .image_layer_encode_sequence = mcy_image_layer_encode_sequence,
+        .image_layer_encode_bidirectional = mcy_image_layer_encode_bidirectional,
         .image_state_create = mcy_image_state_create,
         .image_state_layer_count = mcy_image_state_layer_count,
         .image_state_copy_image = mcy_image_state_copy_image,

@@ -99,6 +99,7 @@ mpsrnn_status mcy_cell_create(MCYDevice *device, const mpsrnn_cell *cell, mcy_ce
     }
     memset(out, 0, sizeof *out);
     out->kind = cell->kind;
+    out->is_backward = cell->backward;
     out->input_channels = cell->input_channels;
     out->output_channels = cell->output_channels;
     mpsrnn_status status = cell->kind == MPSRNN_CELL_SINGLE_GATE ? plan_single_gate(device, cell, out, error)

@@ -213,6 +213,7 @@ static mpsrnn_status move_region(MCYImage *image, char *user, const mpsrnn_image
     if (status != MPSRNN_STATUS_OK) {
         return status;
     }
+    mcy_take_violation();                       /* whatever happened before on this thread is not this call's */
     const size_t row_bytes = (size_t)r->width * element_size(d->channel_format) * component_count(d->channels);
     const size_t bytes = row_bytes * r->height;
     char *texels = calloc(1, bytes);

@@ -109,11 +109,15 @@ typedef struct {
     uint32_t input_channels, output_channels;
     bool float32_weights;               /* element type of all convolutions: float, else half */
     bool unit_transform;                /* useLayerInputUnitTransformMode */
+    bool backward;                      /* layerSequenceDirection, which bidirectional sequences alone read */
     bool flip_output_gates;             /* GRU */
     float gate_p_norm;                  /* GRU */
     mpsrnn_neuron output_neuron;        /* LSTM: cell to output */
     mpsrnn_gate gates[4];
 } mpsrnn_cell;
+
+/* MPSRNNBidirectionalCombineMode. */
+typedef enum { MPSRNN_COMBINE_NONE, MPSRNN_COMBINE_ADD, MPSRNN_COMBINE_CONCATENATE } mpsrnn_combine;
 
 typedef enum { MPSRNN_RECURRENT_OUTPUT, MPSRNN_MEMORY_CELL } mpsrnn_state_part;
 
@@ -162,6 +166,15 @@ typedef struct {
                                                  size_t count, mpsrnn_image_state state_in,
                                                  mpsrnn_image_state *states_out, size_t state_count,
                                                  mpsrnn_error *error);
+
+    /* Encodes the forward layers over the sequence and the backward layers over the reversed one; the result for time
+     * step t is stored at index t. NONE: into `forward` and `backward`, either NULL where no layer has that direction.
+     * Otherwise both are combined into `forward`, and `backward` is NULL. `state_in` may be NULL: zero. */
+    mpsrnn_status (*image_layer_encode_bidirectional)(mpsrnn_image_layer layer, mpsrnn_command command,
+                                                      const mpsrnn_image *sources, const mpsrnn_image *forward,
+                                                      const mpsrnn_image *backward, size_t count,
+                                                      mpsrnn_combine combine, mpsrnn_image_state state_in,
+                                                      mpsrnn_error *error);
 
     /* A state over given images, which it keeps: h of each layer, and c or NULL. All on one device. */
     mpsrnn_status (*image_state_create)(const mpsrnn_image *outputs, const mpsrnn_image *memories, size_t layer_count,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 /* The text of each .metal file, put here by the build. */
+extern const char mpsrnn_metal_combine[];
 extern const char mpsrnn_metal_single_gate[];
 extern const char mpsrnn_metal_gru[];
 extern const char mpsrnn_metal_lstm[];
@@ -19,6 +20,7 @@ static const char *library_source(const char *library)
     static const struct {
         const char *name, *source;
     } libraries[] = {
+        { "combine", mpsrnn_metal_combine },
         { "single_gate", mpsrnn_metal_single_gate },
         { "gru", mpsrnn_metal_gru },
         { "lstm", mpsrnn_metal_lstm },

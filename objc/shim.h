@@ -134,6 +134,8 @@ mpsrnn_status mcy_stage_create(MCYDevice *device, const mpsrnn_cell *cell, const
 typedef struct {
     mpsrnn_cell_kind kind;
     const char *library;
+    size_t index;                               /* in its layer object */
+    BOOL is_backward;
     uint32_t input_channels, output_channels;
     BOOL has_recurrent, has_memory;             /* convolutions that need a previous state, see params.h */
     BOOL reads_output;                          /* the next step reads h0 */
@@ -152,6 +154,48 @@ typedef struct {
 
 mpsrnn_status mcy_cell_create(MCYDevice *device, const mpsrnn_cell *cell, mcy_cell *out, mpsrnn_error *error);
 void mcy_cell_destroy(mcy_cell *cell);
+
+/* ---- image_sequence.m ---- */
+
+/* One stack of cells over one sequence. */
+typedef struct {
+    MCYImageLayer *layer;
+    MCYCommand *command;
+    const mcy_cell **cells;                     /* of the layer, bottom first */
+    size_t cell_count;
+    BOOL is_backward;                           /* step 0 is the last image */
+    MCYImage **sources, **destinations;
+    size_t count;
+    uint32_t width, height, images;
+    MCYImageState *state_in;                    /* with an entry for every cell of the layer; nil: zero */
+    size_t state_count;                         /* states of the last steps to keep: 0, 1 or all */
+
+    MCYImageState **states;                     /* by step; a step whose state nobody keeps shares one of two */
+    MCYImage **scratch;                         /* by cell: what its first dispatch leaves to its second */
+} mcy_sequence;
+
+/* Which cells of a layer a sequence runs through. */
+typedef enum { MCY_ALL_CELLS, MCY_FORWARD_CELLS, MCY_BACKWARD_CELLS } mcy_direction;
+
+/* A sequence without cells and destinations, which the caller adds before it checks, prepares, encodes and, whatever
+ * happened, destroys it. Once prepared, encoding cannot fail. */
+mcy_sequence mcy_sequence_over(MCYImageLayer *layer, MCYCommand *command, const mpsrnn_image *sources, size_t count,
+                               mpsrnn_image_state state_in);
+mpsrnn_status mcy_sequence_choose_cells(mcy_sequence *sequence, mcy_direction direction, mpsrnn_error *error);
+mpsrnn_status mcy_sequence_check(const mcy_sequence *sequence, mpsrnn_error *error);
+mpsrnn_status mcy_sequence_check_images(const mcy_sequence *sequence, MCYImage **images, uint32_t channels,
+                                        const char *what, mpsrnn_error *error);
+mpsrnn_status mcy_sequence_prepare(mcy_sequence *sequence, mpsrnn_error *error);
+void mcy_sequence_encode(const mcy_sequence *sequence);
+void mcy_sequence_destroy(mcy_sequence *sequence);
+
+/* A float32 image of the sequence's size, if *out is nil. */
+mpsrnn_status mcy_sequence_make_image(const mcy_sequence *sequence, uint32_t channels, MCYImage **out,
+                                      mpsrnn_error *error);
+mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error);
+void mcy_bind_image(id<MTLComputeCommandEncoder> encoder, MCYImage *image, NSUInteger index);
+/* A grid of threads, rounded up to whole threadgroups. */
+void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, uint32_t depth);
 
 /* ---- The contract's functions, by file ---- */
 
@@ -180,6 +224,10 @@ mpsrnn_status mcy_image_layer_encode_sequence(mpsrnn_image_layer layer, mpsrnn_c
                                               size_t count, mpsrnn_image_state state_in,
                                               mpsrnn_image_state *states_out, size_t state_count,
                                               mpsrnn_error *error);
+mpsrnn_status mcy_image_layer_encode_bidirectional(mpsrnn_image_layer layer, mpsrnn_command command,
+                                                   const mpsrnn_image *sources, const mpsrnn_image *forward,
+                                                   const mpsrnn_image *backward, size_t count, mpsrnn_combine combine,
+                                                   mpsrnn_image_state state_in, mpsrnn_error *error);
 mpsrnn_status mcy_image_state_create(const mpsrnn_image *outputs, const mpsrnn_image *memories, size_t layer_count,
                                      mpsrnn_image_state *out, mpsrnn_error *error);
 size_t mcy_image_state_layer_count(mpsrnn_image_state state);

@@ -1,5 +1,6 @@
 /* From the weights of a cell's gates to what one kernel reads: taps, packed weights and per-channel rows (params.h). */
 #import "shim.h"
+#import "platform.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -263,8 +264,9 @@ mpsrnn_status mcy_stage_create(MCYDevice *device, const mpsrnn_cell *cell, const
             set_constants(stage, cell);
             *out = stage;
         } else {
-            status = mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for the weights of kernel '%s'",
-                              plan->kernel);
+            const char *violation = mcy_take_violation();
+            status = mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "the weights of kernel '%s': %s", plan->kernel,
+                              violation ? violation : "out of memory");
         }
     }
     free(k.taps);

@@ -1,0 +1,136 @@
+"""Layers as bytes: what NSSecureCoding is for. Nothing that an archive holds is ever executed.
+
+An archive is a safetensors file, so that other programs can look into it. Its arrays are tensors named by their place,
+like ``cells.0.gates.1.input.weights``; everything else is JSON in one entry of the metadata::
+
+    "mpsrnn_cy": {"version": 1, "class": "MPSRNNImageInferenceLayer", "settings": {...}, "cells": [...]}
+
+What is read may come from anybody. It is held against everything that reading data sources would have guaranteed, and
+nothing is allocated that the bytes at hand do not cover.
+"""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+from safetensors.numpy import save
+
+from .archive_reader import ENTRY, HEADER_MAXIMUM, Fields, Tensors, header_size, read_entry
+from .archive_schema import build_cells, describe_cells
+from .arguments import Buffer, buffer_view
+from .cells import Cell
+from .errors import BadArgumentError, BadTypeError
+
+__all__ = ["VERSION", "Setting", "decode_layer", "encode_layer"]
+
+Setting: TypeAlias = bool | int | str | None
+"""The value of a property that is archived with a layer."""
+
+VERSION = 1
+"""Of the JSON and of the names of tensors; one more with every change that older releases would misread."""
+
+_KEYS = ("version", "class", "settings", "cells")
+_SETTING_LIMIT = 2**63
+
+
+def encode_layer(class_name: str, cells: Sequence[Cell], settings: Mapping[str, Setting]) -> bytes:
+    """Write a layer.
+
+    Parameters
+    ----------
+    class_name
+        The class of the layer.
+    cells
+        What `read_cells` made of its descriptors.
+    settings
+        Its other properties, by name.
+
+    Returns
+    -------
+    bytes
+        The archive; equal for equal arguments.
+
+    Raises
+    ------
+    BadArgumentError
+        If `decode_layer` would refuse the archive: too many channels, or more layers than a header may describe.
+    BadTypeError
+        If a setting has a value that no archive can hold.
+    """
+    for name, value in settings.items():
+        if not _is_setting(value):
+            expected = "a bool, an int of 64 bits, a str or None"
+            raise BadTypeError(f"settings.{name}: got {value!r} ({type(value).__name__}), expected {expected}")
+    descriptions, tensors = describe_cells(cells)
+    entry = {"version": VERSION, "class": class_name, "settings": dict(settings), "cells": descriptions}
+    text = json.dumps(entry, allow_nan=False, separators=(",", ":"), sort_keys=True)
+    data: bytes = save(tensors, {ENTRY: text})
+    if header_size(data) > HEADER_MAXIMUM:
+        raise BadArgumentError(
+            f"cells: got {len(cells)} layers whose description, settings included, takes {header_size(data)} bytes, "
+            f"expected at most {HEADER_MAXIMUM}"
+        )
+    return data
+
+
+def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, Setting]]:
+    """Read a layer from bytes of any origin.
+
+    Parameters
+    ----------
+    data
+        What `encode_layer` returned, in any buffer of bytes.
+    class_name
+        The class of the layer.
+
+    Returns
+    -------
+    cells, settings
+        What was given to `encode_layer`. Which settings there must be is left to the layer to check.
+
+    Raises
+    ------
+    BadArgumentError
+        If `data` is not an archive of this class such as `encode_layer` makes; the message says where it is not.
+    BadTypeError
+        If `data` is no buffer of bytes.
+    """
+    view = buffer_view(data, "data", np.uint8)
+    archive = data if type(data) is bytes else view.tobytes()
+    fields = _current(read_entry(archive))
+    found = fields.take("class", str)
+    if found != class_name:
+        raise BadArgumentError(f"data: got an archive of {reprlib.repr(found)}, expected one of {class_name}")
+    settings = fields.take("settings", dict)
+    for name, value in settings.items():
+        if not _is_setting(value):
+            where = f"data: {ENTRY}.settings: {reprlib.repr(name)}"
+            expected = "true, false, an integer of 64 bits, a string or null"
+            raise BadArgumentError(f"{where}: got {reprlib.repr(value)}, expected {expected}")
+    tensors = Tensors(archive)
+    cells = build_cells(fields.take("cells", list), tensors)
+    tensors.check_all_taken()
+    return cells, settings
+
+
+def _current(entry: object) -> Fields:
+    """Check the version before anything that depends on it."""
+    version = entry.get("version") if isinstance(entry, dict) else None
+    if type(version) is int and version > VERSION:
+        raise BadArgumentError(
+            f"data: got an archive of version {version}, which a newer release wrote, expected at most {VERSION}"
+        )
+    fields = Fields(entry, ENTRY, _KEYS)
+    if fields.take("version", int) != VERSION:
+        raise BadArgumentError(f"data: got an archive of version {version}, expected {VERSION}")
+    return fields
+
+
+def _is_setting(value: object) -> bool:
+    if isinstance(value, int):
+        return -_SETTING_LIMIT <= value < _SETTING_LIMIT
+    return value is None or isinstance(value, str)

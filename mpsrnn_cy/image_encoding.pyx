@@ -1,0 +1,88 @@
+"""Encode calls of a native image layer: images and states go in as arrays of handles."""
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+
+from .errors import OutOfMemoryError
+
+from .device cimport api, check
+from .image cimport MPSImage
+from .state cimport MPSRNNRecurrentImageState, wrap_image_state
+
+__all__ = []
+
+
+cdef native.mpsrnn_image *_handles(tuple lists) except NULL:
+    """The handles of lists of images, one after the other; None has none. To be freed."""
+    cdef size_t count = sum(len(images) for images in lists if images is not None), i = 0
+    cdef native.mpsrnn_image *handles = <native.mpsrnn_image *>PyMem_Malloc(count * sizeof(native.mpsrnn_image))
+    if handles == NULL:
+        raise OutOfMemoryError(f"no memory for {count} handles")
+    for images in lists:
+        for image in images or ():
+            handles[i] = (<MPSImage>image)._h
+            i += 1
+    return handles
+
+
+cdef native.mpsrnn_image_state _state_handle(state):
+    return NULL if state is None else (<MPSRNNRecurrentImageState>state)._h
+
+
+cdef list encode_sequence(
+    native.mpsrnn_image_layer layer,
+    MTLCommandBuffer command,
+    list sources,
+    list destinations,
+    state,
+    size_t state_count,
+):
+    """Encode what has been checked; return the states of the last `state_count` steps."""
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef size_t count = len(sources), i
+    cdef native.mpsrnn_image_state state_in = _state_handle(state)
+    cdef native.mpsrnn_image *images = _handles((sources, destinations))
+    cdef native.mpsrnn_image_state *states = NULL
+    try:
+        states = <native.mpsrnn_image_state *>PyMem_Malloc((state_count + 1) * sizeof(native.mpsrnn_image_state))
+        if states == NULL:
+            raise OutOfMemoryError(f"no memory for {state_count} states")
+        with nogil:
+            status = api.image_layer_encode_sequence(
+                layer, command._h, images, images + count, count, state_in, states, state_count, &error
+            )
+        check(status, &error)
+        return [wrap_image_state(states[i], command.device) for i in range(state_count)]
+    finally:
+        PyMem_Free(states)
+        PyMem_Free(images)
+
+
+cdef encode_bidirectional(
+    native.mpsrnn_image_layer layer,
+    MTLCommandBuffer command,
+    mode,
+    list sources,
+    list forward,
+    list backward,
+    state,
+):
+    """Encode what has been checked."""
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef size_t count = len(sources)
+    cdef native.mpsrnn_combine combine = <native.mpsrnn_combine><int>mode
+    cdef native.mpsrnn_image_state state_in = _state_handle(state)
+    cdef native.mpsrnn_image *images = _handles((sources, forward, backward))
+    cdef native.mpsrnn_image *ahead = NULL
+    cdef native.mpsrnn_image *behind = NULL
+    if forward is not None:
+        ahead = images + count
+    if backward is not None:
+        behind = images + (2 * count if forward is not None else count)
+    with nogil:
+        status = api.image_layer_encode_bidirectional(
+            layer, command._h, images, ahead, behind, count, combine, state_in, &error
+        )
+    PyMem_Free(images)
+    check(status, &error)

@@ -1,0 +1,143 @@
+"""Checks of what is passed to an encode call of an image layer: all of them before anything is encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .arguments import instance_of
+from .cells import Cell, CellKind
+from .device import MTLCommandBuffer, MTLDevice
+from .enums import MPSRNNBidirectionalCombineMode, MTLCommandBufferStatus, MTLTextureUsage
+from .errors import BadArgumentError, BadTypeError
+from .image import MPSImage
+from .state import MPSRNNRecurrentImageState
+
+__all__ = ["SequenceChecks", "check_command_buffer", "combined_channels"]
+
+
+def check_command_buffer(command_buffer: object, device: MTLDevice) -> None:
+    """Check that a command buffer can still be encoded into, and belongs to the device."""
+    command = instance_of(command_buffer, "command_buffer", MTLCommandBuffer)
+    if command.status >= MTLCommandBufferStatus.COMMITTED:
+        raise BadArgumentError("command_buffer: got one that is already committed, expected one that is not")
+    if command.device != device:
+        raise BadArgumentError(f"command_buffer: got one of {command.device!r}, expected one of {device!r}")
+
+
+class SequenceChecks:
+    """The source images of an encode call, and what every other argument is checked against.
+
+    Parameters
+    ----------
+    device
+        The device of the layer.
+    source_images
+        What the caller passed.
+    name
+        What the caller knows the source images by.
+    channels
+        Input channels of the layer.
+    origin
+        Where the sources' size came from, for messages; the first source image if omitted.
+    """
+
+    def __init__(
+        self, device: MTLDevice, source_images: object, name: str, channels: int, origin: str | None = None
+    ) -> None:
+        self._device = device
+        self._name = name
+        self._origin = origin or f"{name}[0]"
+        self.sources = _images(source_images, name)
+        self._extent = _extent(self.sources[0])
+        self._read = {source.storage_id: f"{name}[{index}]" for index, source in enumerate(self.sources)}
+        self._check_all(self.sources, name, channels, MTLTextureUsage.SHADER_READ)
+
+    def destinations(self, images: object, name: str, channels: int) -> list[MPSImage]:
+        """Check destination images: one per source, of its size, with `channels` channels."""
+        checked = _images(images, name)
+        if len(checked) != len(self.sources):
+            raise BadArgumentError(
+                f"{name}: got {len(checked)} images, expected {len(self.sources)}, one per source image"
+            )
+        self._check_all(checked, name, channels, MTLTextureUsage.SHADER_WRITE)
+        return checked
+
+    def stack_destinations(self, stack: Sequence[Cell], images: object, name: str) -> list[MPSImage] | None:
+        """Check the destination images of one of two stacks, which exist if the stack does."""
+        return self.destinations(images, name, stack[-1].output_channels) if stack else None
+
+    def state(self, state: object, name: str, cells: Sequence[Cell]) -> None:
+        """Check that a state, if any, has what the cells read; one of a copy of the layer has it as well."""
+        if state is None:
+            return
+        given = instance_of(state, name, MPSRNNRecurrentImageState)
+        if given.number_of_layers != len(cells):
+            raise BadArgumentError(f"{name}: got the state of {given.number_of_layers} layers, expected {len(cells)}")
+        for index, cell in enumerate(cells):
+            output, memory = given.get_recurrent_output_image(index), given.get_memory_cell_image(index)
+            if (memory is not None) != (cell.kind is CellKind.LSTM):
+                found = "no memory cell" if memory is None else "a memory cell"
+                raise BadArgumentError(f"{name}: got {found} for layer {index}, expected the state of {cell.kind.name}")
+            for image in (output, memory):
+                if image is not None:
+                    usage = MTLTextureUsage.SHADER_READ
+                    self._check_image(image, f"{name}, layer {index}", cell.output_channels, usage)
+                    self._read[image.storage_id] = f"layer {index} of {name}"
+
+    def aliasing(self, destinations: Sequence[MPSImage], name: str) -> None:
+        """Check that no destination is read by the same call."""
+        for index, destination in enumerate(destinations):
+            alias = self._read.get(destination.storage_id)
+            if alias is not None:
+                raise BadArgumentError(f"{name}[{index}]: got the image that is {alias}, expected another")
+
+    def _check_all(self, images: Sequence[MPSImage], name: str, channels: int, usage: MTLTextureUsage) -> None:
+        for index, image in enumerate(images):
+            self._check_image(image, f"{name}[{index}]", channels, usage)
+
+    def _check_image(self, image: MPSImage, name: str, channels: int, usage: MTLTextureUsage) -> None:
+        if image.device != self._device:
+            raise BadArgumentError(f"{name}: got an image of {image.device!r}, expected one of {self._device!r}")
+        if _extent(image) != self._extent:
+            raise BadArgumentError(
+                f"{name}: got {_described(_extent(image))}, expected {_described(self._extent)} as in {self._origin}"
+            )
+        if image.feature_channels != channels:
+            raise BadArgumentError(f"{name}: got {image.feature_channels} feature channels, expected {channels}")
+        if not image.usage & usage:
+            raise BadArgumentError(f"{name}: got an image with usage {image.usage!r}, expected {usage!r} among it")
+
+
+def combined_channels(mode: MPSRNNBidirectionalCombineMode, forward: Sequence[Cell], backward: Sequence[Cell]) -> int:
+    """Check that the results of two stacks can be joined; return the channels of the joined result."""
+    name = "bidirectional_combine_mode"
+    if not forward or not backward:
+        missing = "backward" if forward else "forward"
+        raise BadArgumentError(f"{name}: got {mode.name} without a {missing} layer, expected layers of both directions")
+    ahead, behind = forward[-1].output_channels, backward[-1].output_channels
+    if mode == MPSRNNBidirectionalCombineMode.CONCATENATE:
+        return ahead + behind
+    if ahead != behind:
+        raise BadArgumentError(
+            f"{name}: got ADD of {ahead} forward and {behind} backward channels, expected equal numbers"
+        )
+    return ahead
+
+
+def _images(value: object, name: str) -> list[MPSImage]:
+    """Check a sequence of images."""
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise BadTypeError(f"{name}: got a {type(value).__name__}, expected a list of MPSImage")
+    if not value:
+        raise BadArgumentError(f"{name}: got an empty list, expected at least one image")
+    return [instance_of(image, f"{name}[{index}]", MPSImage) for index, image in enumerate(value)]
+
+
+def _extent(image: MPSImage) -> tuple[int, int, int]:
+    """What all images of a sequence share."""
+    return image.width, image.height, image.number_of_images
+
+
+def _described(extent: tuple[int, int, int]) -> str:
+    width, height, images = extent
+    return f"{width} x {height} pixels and {images} images"
