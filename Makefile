@@ -29,7 +29,7 @@ slow: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/python -m pytest -m slow $(PYTEST)
 
 bench: $(VENV)/.installed-$(EXTRAS)
-	$(BIN)/python -m pytest tests/benchmarks -o 'python_files=bench_*.py' $(PYTEST)
+	MPSRNN_VALIDATION=0 $(BIN)/python -m pytest tests/benchmarks -o 'python_files=bench_*.py' $(PYTEST)
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -16,17 +16,14 @@ import numpy.typing as npt
 
 from .archive_reader import Fields, Tensors
 from .arguments import integer, positive_real, real
-from .cells import Cell, CellKind, GateWeights
-from .convolution import check_groups
+from .cells import CHANNELS_MAXIMUM, Cell, CellKind, GateWeights
+from .convolution import check_groups, check_window
 from .descriptors import Gate, MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNSingleGateDescriptor
 from .enums import MPSCNNNeuronType, MPSRNNSequenceDirection
 from .errors import BadArgumentError
-from .weight_reader import WINDOW_MAXIMUM, ConvolutionWeights, Neuron
+from .weight_reader import ConvolutionWeights, Neuron
 
-__all__ = ["CHANNELS_MAXIMUM", "build_cells", "describe_cells"]
-
-CHANNELS_MAXIMUM = 8192
-"""Of an image, by the 2048 slices of a texture. Cells may lack arrays, so that no bytes need cover their channels."""
+__all__ = ["build_cells", "describe_cells"]
 
 _CELL = (
     "kind",
@@ -88,9 +85,6 @@ def build_cells(descriptions: Sequence[object], tensors: Tensors) -> list[Cell]:
 
 
 def _describe_cell(cell: Cell, place: str, arrays: _Arrays) -> dict[str, Any]:
-    for side, channels in (("input", cell.input_channels), ("output", cell.output_channels)):
-        if channels > CHANNELS_MAXIMUM:
-            raise BadArgumentError(f"{place}: got {channels} {side} channels, expected at most {CHANNELS_MAXIMUM}")
     return {
         "kind": int(cell.kind),
         "input_channels": cell.input_channels,
@@ -216,12 +210,7 @@ def _build_convolution(gate: Fields, key: str, cell: Cell, tensors: Tensors) -> 
     dtype = "F32" if cell.use_float32_weights else "F16"
     shape = (cell.output_channels, None, None, inputs // groups)
     weights = tensors.take(f"{fields.place}.weights", dtype, shape)
-    kernel = weights.shape[1:3]
-    if max(size * rate for size, rate in zip(kernel, dilation, strict=True)) > WINDOW_MAXIMUM:
-        raise BadArgumentError(
-            f"{where}: got a kernel of {kernel} with dilation {dilation} (y, x), "
-            f"expected to reach over at most {WINDOW_MAXIMUM} pixels"
-        )
+    check_window(weights.shape[1:3], dilation, where)
     return ConvolutionWeights(weights, None, Neuron(), dilation, groups)
 
 

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from .arguments import Float32Array
+from .arguments import Float32Array, read_only_copy
 from .descriptors import (
     Gate,
     MPSGRUDescriptor,
@@ -20,7 +20,11 @@ from .enums import MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError
 from .weight_reader import ConvolutionWeights, Neuron, SourceRole, read_source
 
-__all__ = ["Cell", "CellKind", "GateWeights", "read_cells"]
+__all__ = ["CHANNELS_MAXIMUM", "Cell", "CellKind", "GateWeights", "read_cells"]
+
+
+CHANNELS_MAXIMUM = 8192
+"""Channels of an image: a texture has 2048 slices."""
 
 
 class CellKind(IntEnum):
@@ -97,6 +101,10 @@ def _check_channels(descriptor: MPSRNNDescriptor, name: str) -> None:
             "MPSGRUDescriptor or MPSLSTMDescriptor"
         )
     inputs, outputs = descriptor.input_feature_channels, descriptor.output_feature_channels
+    if max(inputs, outputs) > CHANNELS_MAXIMUM:
+        raise BadArgumentError(
+            f"{name}: got {inputs} input and {outputs} output channels, expected at most {CHANNELS_MAXIMUM}"
+        )
     if inputs < 1 or outputs < 1:
         raise BadArgumentError(f"{name}: got {inputs} input and {outputs} output channels, expected at least 1 of each")
     if descriptor.use_layer_input_unit_transform_mode and inputs != outputs:
@@ -144,7 +152,7 @@ def _read_gate(descriptor: MPSRNNDescriptor, gate: Gate, name: str) -> GateWeigh
     diagonal = None
     if is_diagonal and memory is not None:
         # Already rounded to the precision of the layer; the kernels keep these few numbers as float32.
-        diagonal = np.ascontiguousarray(memory.weights, dtype=np.float32).reshape(-1)
+        diagonal = read_only_copy(memory.weights.reshape(-1), np.float32)
         memory = None
     return GateWeights(
         # The unit transform replaces the weights, not the bias and the neuron that come with them.

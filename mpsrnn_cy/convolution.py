@@ -23,12 +23,17 @@ from .errors import BadArgumentError, BadTypeError
 from .properties import Property, PropertyHolder
 
 __all__ = [
+    "WINDOW_MAXIMUM",
     "BatchNormalization",
     "MPSCNNConvolutionDescriptor",
     "MPSNNNeuronDescriptor",
     "check_groups",
     "check_neuron",
+    "check_window",
 ]
+
+WINDOW_MAXIMUM = 2**15 - 1
+"""Pixels that a kernel may reach over, dilation included: kernels hold the offsets of taps in 16 bits."""
 
 _NeuronT = TypeVar("_NeuronT", bound="MPSNNNeuronDescriptor")
 _ConvolutionT = TypeVar("_ConvolutionT", bound="MPSCNNConvolutionDescriptor")
@@ -248,6 +253,15 @@ def check_groups(groups: int, input_channels: int, output_channels: int, name: s
                 f"{name}: got {groups} groups for {channels} {side} channels, "
                 "expected each group to hold a multiple of 4 channels"
             )
+
+
+def check_window(kernel: tuple[int, ...], dilation: tuple[int, int], name: str) -> None:
+    """Check that a kernel, (height, width), with its dilation (y, x) reaches no farther than taps can be offset."""
+    if max(size * rate for size, rate in zip(kernel, dilation, strict=True)) > WINDOW_MAXIMUM:
+        raise BadArgumentError(
+            f"{name}: got a kernel of {kernel} with dilation {dilation} (y, x), "
+            f"expected to reach over at most {WINDOW_MAXIMUM} pixels"
+        )
 
 
 def check_neuron(neuron: MPSNNNeuronDescriptor, output_channels: int, name: str) -> None:

@@ -25,15 +25,13 @@ from .convolution import (
     MPSNNNeuronDescriptor,
     check_groups,
     check_neuron,
+    check_window,
 )
 from .enums import MPSCNNConvolutionWeightsLayout, MPSCNNNeuronType, MPSCNNWeightsQuantizationType, MPSDataType
 from .errors import BadArgumentError, BadTypeError
 from .weights import MPSCNNConvolutionDataSource
 
-__all__ = ["WINDOW_MAXIMUM", "ConvolutionWeights", "Neuron", "SourceRole", "read_source"]
-
-WINDOW_MAXIMUM = 2**15 - 1
-"""Pixels that a kernel may reach over, dilation included: kernels hold the offsets of taps in 16 bits."""
+__all__ = ["ConvolutionWeights", "Neuron", "SourceRole", "read_source"]
 
 _DTYPES: dict[MPSDataType, np.dtype[Any]] = {
     MPSDataType.UINT8: np.dtype(np.uint8),
@@ -276,11 +274,7 @@ def _weights_shape(
         raise BadArgumentError(f"{where}: got stride {strides} (y, x), expected (1, 1): a layer keeps the image size")
     kernel = (descriptor.kernel_height, descriptor.kernel_width)
     dilation = (descriptor.dilation_rate_y, descriptor.dilation_rate_x)
-    if max(size * rate for size, rate in zip(kernel, dilation, strict=True)) > WINDOW_MAXIMUM:
-        raise BadArgumentError(
-            f"{where}: got a kernel of {kernel} with dilation {dilation} (y, x), "
-            f"expected to reach over at most {WINDOW_MAXIMUM} pixels"
-        )
+    check_window(kernel, dilation, where)
     channels = (descriptor.input_feature_channels, descriptor.output_feature_channels)
     groups = descriptor.groups
     if role is not SourceRole.DIAGONAL_MEMORY:
