@@ -290,7 +290,7 @@ cdef class MPSRNNImageInferenceLayer:
         Parameters
         ----------
         data : bytes
-            Untrusted bytes are safe: what is not a layer raises `BadArgumentError`.
+            Untrusted bytes are safe: what is not a layer raises an `Error`, a `BadArgumentError` mostly.
         device : MTLDevice, optional
             Where the layer runs; on the system's default device if omitted.
         """

@@ -135,6 +135,29 @@ mpsrnn_status mcy_command_commit(mpsrnn_command handle, mpsrnn_error *error)
     return status;
 }
 
+mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error)
+{
+    if (!command->encoder) {
+        command->encoder = [[command->metal computeCommandEncoder] retain];
+    }
+    return command->encoder ? MPSRNN_STATUS_OK
+                            : mcy_fail(error, MPSRNN_STATUS_INTERNAL, "the command buffer made no encoder");
+}
+
+static NSUInteger ceil_divide(NSUInteger a, NSUInteger b)
+{
+    return (a + b - 1) / b;
+}
+
+void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, uint32_t depth)
+{
+    const MTLSize groups = MTLSizeMake(ceil_divide(width, MPSRNN_THREADGROUP_WIDTH),
+                                       ceil_divide(height, MPSRNN_THREADGROUP_HEIGHT), depth);
+    [command->encoder dispatchThreadgroups:groups
+                     threadsPerThreadgroup:MTLSizeMake(MPSRNN_THREADGROUP_WIDTH, MPSRNN_THREADGROUP_HEIGHT, 1)];
+    ++command->dispatch_count;
+}
+
 static const char *error_text(id<MTLCommandBuffer> metal)
 {
     NSError *cause = [metal error];

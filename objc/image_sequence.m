@@ -93,15 +93,6 @@ mpsrnn_status mcy_sequence_check(const mcy_sequence *q, mpsrnn_error *error)
     return check_stack(q, error);
 }
 
-mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error)
-{
-    if (!command->encoder) {
-        command->encoder = [[command->metal computeCommandEncoder] retain];
-    }
-    return command->encoder ? MPSRNN_STATUS_OK
-                            : mcy_fail(error, MPSRNN_STATUS_INTERNAL, "the command buffer made no encoder");
-}
-
 mpsrnn_status mcy_sequence_choose_cells(mcy_sequence *q, mcy_direction direction, mpsrnn_error *error)
 {
     q->cells = calloc(q->layer->cell_count, sizeof *q->cells);
@@ -318,20 +309,6 @@ static void bind_images(const mcy_sequence *q, size_t step, size_t layer)
     mcy_bind_image(encoder, scratch[SCRATCH_UPDATED], MPSRNN_TEXTURE_UPDATED);
 }
 
-static NSUInteger ceil_divide(NSUInteger a, NSUInteger b)
-{
-    return (a + b - 1) / b;
-}
-
-void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, uint32_t depth)
-{
-    const MTLSize groups = MTLSizeMake(ceil_divide(width, MPSRNN_THREADGROUP_WIDTH),
-                                       ceil_divide(height, MPSRNN_THREADGROUP_HEIGHT), depth);
-    [command->encoder dispatchThreadgroups:groups
-                     threadsPerThreadgroup:MTLSizeMake(MPSRNN_THREADGROUP_WIDTH, MPSRNN_THREADGROUP_HEIGHT, 1)];
-    ++command->dispatch_count;
-}
-
 static void dispatch_stage(const mcy_sequence *q, MCYStage *stage)
 {
     id<MTLComputeCommandEncoder> encoder = q->command->encoder;
@@ -343,7 +320,7 @@ static void dispatch_stage(const mcy_sequence *q, MCYStage *stage)
     [encoder setBuffer:stage->weights offset:0 atIndex:MPSRNN_BUFFER_WEIGHTS];
     [encoder setBuffer:stage->taps offset:0 atIndex:MPSRNN_BUFFER_TAPS];
     [encoder setBuffer:stage->channels offset:0 atIndex:MPSRNN_BUFFER_CHANNELS];
-    const uint32_t columns = (uint32_t)ceil_divide(q->width, MPSRNN_PIXELS_PER_THREAD);
+    const uint32_t columns = (q->width + MPSRNN_PIXELS_PER_THREAD - 1) / MPSRNN_PIXELS_PER_THREAD;
     mcy_command_dispatch(q->command, columns, q->height, params.slices * q->images);
 }
 

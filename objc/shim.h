@@ -68,6 +68,11 @@ void mcy_device_release_pipelines(MCYDevice *device);
 }
 @end
 
+/* Makes the encoder of a command buffer that is not committed, if there is none yet. */
+mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error);
+/* Dispatches a grid of threads, rounded up to whole threadgroups. */
+void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, uint32_t depth);
+
 /* ---- image.m ---- */
 
 @interface MCYImage : MCYHandle {
@@ -192,10 +197,7 @@ void mcy_sequence_destroy(mcy_sequence *sequence);
 /* A float32 image of the sequence's size, if *out is nil. */
 mpsrnn_status mcy_sequence_make_image(const mcy_sequence *sequence, uint32_t channels, MCYImage **out,
                                       mpsrnn_error *error);
-mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error);
 void mcy_bind_image(id<MTLComputeCommandEncoder> encoder, MCYImage *image, NSUInteger index);
-/* A grid of threads, rounded up to whole threadgroups. */
-void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, uint32_t depth);
 
 /* ---- The contract's functions, by file ---- */
 
