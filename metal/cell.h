@@ -1,7 +1,7 @@
 // What the cells share: where a thread stands, how it adds up the convolutions of its gates, how it stores.
 //
-// A thread makes MPSRNN_PIXELS_PER_THREAD neighbouring pixels of one row, four output channels (one slice) each, for all
-// gates of its kernel. It reads every weight once for all its pixels, and needs no other thread.
+// A thread makes MPSRNN_PIXELS_PER_THREAD neighbouring pixels of one row, four output channels (one slice) each, for
+// all gates of its kernel. It reads every weight once for all its pixels, and needs no other thread.
 #ifndef MPSRNN_CELL_H
 #define MPSRNN_CELL_H
 #include "params.h"

@@ -37,7 +37,8 @@ kernel void gru_gates(
     }
     for (int i = 0; i < MPSRNN_PIXELS_PER_THREAD; ++i) {
         if (has_pixel(at, i, p)) {
-            const float4 z = activate<2>(NEURON_0, sums.gate[MPSRNN_GATE_UPDATE][i], MPSRNN_GATE_UPDATE, channels, p, at);
+            const float4 z = activate<2>(NEURON_0, sums.gate[MPSRNN_GATE_UPDATE][i], MPSRNN_GATE_UPDATE, channels,
+                                         p, at);
             store(update, z, i, at, p);
             if (HAS_STATE) {
                 const float4 h0 = output_in.read(pixel(at, i), texture_slice(at, p));
@@ -58,12 +59,17 @@ kernel void gru_gates(
 template <typename T>
 kernel void gru_output(
     texture2d_array<float, access::read>  source      [[texture(MPSRNN_TEXTURE_SOURCE)]],
-    texture2d_array<float, access::read>  output_in   [[texture(MPSRNN_TEXTURE_OUTPUT_IN), function_constant(HAS_STATE)]],
+    texture2d_array<float, access::read>  output_in
+        [[texture(MPSRNN_TEXTURE_OUTPUT_IN), function_constant(HAS_STATE)]],
     texture2d_array<float, access::read>  update      [[texture(MPSRNN_TEXTURE_GATE)]],
-    texture2d_array<float, access::read>  reset       [[texture(MPSRNN_TEXTURE_RESET), function_constant(HAS_RECURRENT)]],
-    texture2d_array<float, access::read>  updated     [[texture(MPSRNN_TEXTURE_UPDATED), function_constant(HAS_MEMORY)]],
-    texture2d_array<float, access::write> output      [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
-    texture2d_array<float, access::write> destination [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
+    texture2d_array<float, access::read>  reset
+        [[texture(MPSRNN_TEXTURE_RESET), function_constant(HAS_RECURRENT)]],
+    texture2d_array<float, access::read>  updated
+        [[texture(MPSRNN_TEXTURE_UPDATED), function_constant(HAS_MEMORY)]],
+    texture2d_array<float, access::write> output
+        [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
+    texture2d_array<float, access::write> destination
+        [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
     constant mpsrnn_cell_params &p        [[buffer(MPSRNN_BUFFER_PARAMS)]],
     device const vec<T, 4>      *weights  [[buffer(MPSRNN_BUFFER_WEIGHTS)]],
     device const short2         *taps     [[buffer(MPSRNN_BUFFER_TAPS)]],

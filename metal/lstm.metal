@@ -28,12 +28,17 @@ static inline float4 cell_to_output(float4 cell, constant mpsrnn_cell_params &p)
 template <typename T>
 kernel void lstm(
     texture2d_array<float, access::read>  source      [[texture(MPSRNN_TEXTURE_SOURCE)]],
-    texture2d_array<float, access::read>  output_in   [[texture(MPSRNN_TEXTURE_OUTPUT_IN), function_constant(HAS_RECURRENT)]],
-    texture2d_array<float, access::read>  memory_in   [[texture(MPSRNN_TEXTURE_MEMORY_IN), function_constant(HAS_STATE)]],
-    texture2d_array<float, access::write> output      [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
+    texture2d_array<float, access::read>  output_in
+        [[texture(MPSRNN_TEXTURE_OUTPUT_IN), function_constant(HAS_RECURRENT)]],
+    texture2d_array<float, access::read>  memory_in
+        [[texture(MPSRNN_TEXTURE_MEMORY_IN), function_constant(HAS_STATE)]],
+    texture2d_array<float, access::write> output
+        [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
     texture2d_array<float, access::write> memory      [[texture(MPSRNN_TEXTURE_MEMORY)]],
-    texture2d_array<float, access::write> gate        [[texture(MPSRNN_TEXTURE_GATE), function_constant(SPLITS_OUTPUT)]],
-    texture2d_array<float, access::write> destination [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
+    texture2d_array<float, access::write> gate
+        [[texture(MPSRNN_TEXTURE_GATE), function_constant(SPLITS_OUTPUT)]],
+    texture2d_array<float, access::write> destination
+        [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
     constant mpsrnn_cell_params &p        [[buffer(MPSRNN_BUFFER_PARAMS)]],
     device const vec<T, 4>      *weights  [[buffer(MPSRNN_BUFFER_WEIGHTS)]],
     device const short2         *taps     [[buffer(MPSRNN_BUFFER_TAPS)]],
@@ -89,8 +94,10 @@ template <typename T>
 kernel void lstm_output(
     texture2d_array<float, access::read>  memory      [[texture(MPSRNN_TEXTURE_MEMORY)]],
     texture2d_array<float, access::read>  gate        [[texture(MPSRNN_TEXTURE_GATE)]],
-    texture2d_array<float, access::write> output      [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
-    texture2d_array<float, access::write> destination [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
+    texture2d_array<float, access::write> output
+        [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
+    texture2d_array<float, access::write> destination
+        [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
     constant mpsrnn_cell_params &p        [[buffer(MPSRNN_BUFFER_PARAMS)]],
     device const vec<T, 4>      *weights  [[buffer(MPSRNN_BUFFER_WEIGHTS)]],
     device const short2         *taps     [[buffer(MPSRNN_BUFFER_TAPS)]],

@@ -2,8 +2,8 @@
 #ifndef MPSRNN_NEURON_H
 #define MPSRNN_NEURON_H
 
-// MSL has no erf. |x| < 1: an odd polynomial; beyond: 1 - exp(-q(|x|)), q fitted to -log(erfc). Both are minimax fits of
-// this project; the absolute error stays below 2e-7.
+// MSL has no erf. |x| < 1: an odd polynomial; beyond: 1 - exp(-q(|x|)), q fitted to -log(erfc). Both are minimax fits
+// of this project; the absolute error stays below 2e-7.
 static inline float4 erf4(float4 x)
 {
     const float4 t = abs(x);

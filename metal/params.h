@@ -75,7 +75,7 @@ typedef struct {
 #define MPSRNN_TEXTURE_OUTPUT 3         // h1
 #define MPSRNN_TEXTURE_MEMORY 4         // c1
 #define MPSRNN_TEXTURE_DESTINATION 5    // h1 in the format of the caller's image
-#define MPSRNN_TEXTURE_GATE 6           // from first dispatch to second: the GRU's z, the LSTM's output gate before its neuron
+#define MPSRNN_TEXTURE_GATE 6           // first to second dispatch: the GRU's z, the LSTM's output gate before go
 #define MPSRNN_TEXTURE_RESET 7          // r * h0
 #define MPSRNN_TEXTURE_UPDATED 8        // z * h0
 
@@ -83,9 +83,9 @@ typedef struct {
 #define MPSRNN_TEXTURE_BACKWARD 1
 
 // Function constants. All of a step's are set for each of its kernels.
-#define MPSRNN_CONSTANT_HAS_STATE 0         // bool: there is a previous state; without one it counts as zero and is not bound
+#define MPSRNN_CONSTANT_HAS_STATE 0         // bool: there is a previous state; without one it is zero and not bound
 #define MPSRNN_CONSTANT_HAS_RECURRENT 1     // bool: a previous state and recurrent weights (the GRU: Uh)
-#define MPSRNN_CONSTANT_HAS_MEMORY 2        // bool: a previous state and memory weights that are a convolution (the GRU: Vh)
+#define MPSRNN_CONSTANT_HAS_MEMORY 2        // bool: a previous state and convolutions of the memory (the GRU: Vh)
 #define MPSRNN_CONSTANT_HAS_PEEPHOLE 3      // bool: the LSTM's peepholes are per channel
 #define MPSRNN_CONSTANT_HAS_DESTINATION 4   // bool: the layer is the last of its stack
 #define MPSRNN_CONSTANT_KEEPS_OUTPUT 5      // bool: h1 is kept for the next step, the next layer or the caller's state

@@ -8,9 +8,12 @@ constant uint NEURON [[function_constant(MPSRNN_CONSTANT_NEURON_0)]];
 template <typename T>
 kernel void single_gate(
     texture2d_array<float, access::read>  source      [[texture(MPSRNN_TEXTURE_SOURCE)]],
-    texture2d_array<float, access::read>  output_in   [[texture(MPSRNN_TEXTURE_OUTPUT_IN), function_constant(HAS_RECURRENT)]],
-    texture2d_array<float, access::write> output      [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
-    texture2d_array<float, access::write> destination [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
+    texture2d_array<float, access::read>  output_in
+        [[texture(MPSRNN_TEXTURE_OUTPUT_IN), function_constant(HAS_RECURRENT)]],
+    texture2d_array<float, access::write> output
+        [[texture(MPSRNN_TEXTURE_OUTPUT), function_constant(KEEPS_OUTPUT)]],
+    texture2d_array<float, access::write> destination
+        [[texture(MPSRNN_TEXTURE_DESTINATION), function_constant(HAS_DESTINATION)]],
     constant mpsrnn_cell_params &p        [[buffer(MPSRNN_BUFFER_PARAMS)]],
     device const vec<T, 4>      *weights  [[buffer(MPSRNN_BUFFER_WEIGHTS)]],
     device const short2         *taps     [[buffer(MPSRNN_BUFFER_TAPS)]],

@@ -378,8 +378,8 @@ def _stride(value, name, smallest, element):
 cdef _memory(MPSImage image, value, needed, strides, name):
     """See the caller's memory as a flat array of the image's elements, long enough."""
     dtype = CHANNEL_DTYPES[image.feature_channel_format]
-    is_packed = all(stride is None for stride in strides)
-    memory = buffer_view(value, name, dtype, needed // dtype.itemsize if is_packed else None)
+    count = needed // dtype.itemsize if all(stride is None for stride in strides) else None
+    memory = buffer_view(value, name, dtype, count)
     if memory.nbytes < needed:
         raise BadArgumentError(f"{name}: got {memory.nbytes} bytes, expected at least {needed}")
     return memory

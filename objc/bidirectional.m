@@ -1,5 +1,5 @@
-/* Bidirectional sequences: the forward layers are one stack, the backward layers another; their results are stored apart,
- * or combined by one more dispatch a time step. */
+/* Bidirectional sequences: the forward layers are one stack, the backward layers another; their results are stored
+ * apart, or combined by one more dispatch a time step. */
 #import "shim.h"
 #include <stdlib.h>
 
@@ -23,15 +23,13 @@ static mpsrnn_status make_results(bidirectional *b, mpsrnn_error *error)
     if (!b->results) {
         return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for the results of %zu time steps", count);
     }
-    mpsrnn_status status = MPSRNN_STATUS_OK;
-    for (size_t t = 0; t < count && status == MPSRNN_STATUS_OK; ++t) {
-        status = mcy_sequence_make_image(&b->forward, output_channels(&b->forward), &b->results[t], error);
-        if (status == MPSRNN_STATUS_OK) {
-            status = mcy_sequence_make_image(&b->backward, output_channels(&b->backward), &b->results[count + t], error);
-        }
-    }
     b->forward.destinations = b->results;
     b->backward.destinations = b->results + count;
+    mpsrnn_status status = MPSRNN_STATUS_OK;
+    for (size_t i = 0; i < 2 * count && status == MPSRNN_STATUS_OK; ++i) {
+        const mcy_sequence *q = i < count ? &b->forward : &b->backward;
+        status = mcy_sequence_make_image(q, output_channels(q), &b->results[i], error);
+    }
     return status;
 }
 

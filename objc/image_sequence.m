@@ -55,8 +55,8 @@ mpsrnn_status mcy_sequence_check_images(const mcy_sequence *q, MCYImage **images
 {
     for (size_t t = 0; t < q->count; ++t) {
         if (!fits(images[t], q, channels)) {
-            return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "%s image %zu: expected %u x %u pixels, %u images and %u "
-                            "channels, on the layer's device", what, t, q->width, q->height, q->images, channels);
+            return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "%s image %zu: expected %u x %u pixels, %u images and "
+                            "%u channels, on the layer's device", what, t, q->width, q->height, q->images, channels);
         }
     }
     return MPSRNN_STATUS_OK;
@@ -97,7 +97,8 @@ mpsrnn_status mcy_sequence_choose_cells(mcy_sequence *q, mcy_direction direction
 {
     q->cells = calloc(q->layer->cell_count, sizeof *q->cells);
     if (!q->cells) {
-        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for a stack of %zu layers", q->layer->cell_count);
+        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for a stack of %zu layers",
+                        q->layer->cell_count);
     }
     for (size_t l = 0; l < q->layer->cell_count; ++l) {
         const mcy_cell *cell = &q->layer->cells[l];

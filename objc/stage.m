@@ -162,7 +162,8 @@ static mpsrnn_status pack_term(packing *k, uint32_t index, mpsrnn_error *error)
     term->first_weight = (uint32_t)k->weight_count;
     const uint64_t count = (uint64_t)slices * term->taps * term->group_source_slices * 4 * k->plan->gate_count;
     const size_t unit = 4 * element_size(k->cell);
-    char *grown = k->weight_count + count <= UINT32_MAX / 4 ? realloc(k->weights, (k->weight_count + count) * unit) : NULL;
+    const BOOL is_addressable = k->weight_count + count <= UINT32_MAX / 4;
+    char *grown = is_addressable ? realloc(k->weights, (k->weight_count + count) * unit) : NULL;
     if (!grown) {
         return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for %llu packed weights",
                         (unsigned long long)count * 4);
