@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import tracemalloc
 from collections.abc import Callable
 
@@ -304,7 +303,6 @@ FILES: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("name", FILES)
 def test_hostile_file(name: str) -> None:
     data, words = FILES[name]
-    start = time.perf_counter()
     tracemalloc.start()
     try:
         refused(lambda: decode_layer(data, CLASS), mps.BadArgumentError, f"^data: .*{words}")
@@ -313,4 +311,3 @@ def test_hostile_file(name: str) -> None:
         tracemalloc.stop()
     # What a header of the largest size can be made to take: an object of some 64 bytes for every three characters.
     assert peak < 2**20 + 40 * len(data)
-    assert time.perf_counter() - start < 10
