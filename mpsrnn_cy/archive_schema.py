@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .archive_reader import Fields, Tensors
 from .arguments import integer, positive_real, real
-from .cells import CHANNELS_MAXIMUM, Cell, CellKind, GateWeights
+from .cells import CHANNELS_MAXIMUM, Cell, CellKind, GateWeights, StackChecks
 from .convolution import check_groups, check_window
 from .descriptors import Gate, MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNSingleGateDescriptor
 from .enums import MPSCNNNeuronType, MPSRNNSequenceDirection
@@ -67,16 +67,10 @@ def build_cells(descriptions: Sequence[object], tensors: Tensors) -> list[Cell]:
     if not descriptions:
         raise BadArgumentError("data: cells: got an empty array, expected at least one layer")
     cells: list[Cell] = []
-    below: dict[MPSRNNSequenceDirection, Cell] = {}
+    stacks = StackChecks()
     for index, description in enumerate(descriptions):
         cell = _build_cell(Fields(description, f"cells.{index}", _CELL), tensors)
-        previous = below.get(cell.direction)
-        if previous is not None and cell.input_channels != previous.output_channels:
-            raise BadArgumentError(
-                f"data: cells.{index}: got {cell.input_channels} input channels, "
-                f"expected the {previous.output_channels} output channels of the layer below"
-            )
-        below[cell.direction] = cell
+        stacks.add(cell.direction, cell.input_channels, cell.output_channels, f"data: cells.{index}")
         cells.append(cell)
     return cells
 

@@ -20,7 +20,7 @@ from .enums import MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError
 from .weight_reader import ConvolutionWeights, Neuron, SourceRole, read_source
 
-__all__ = ["CHANNELS_MAXIMUM", "Cell", "CellKind", "GateWeights", "read_cells"]
+__all__ = ["CHANNELS_MAXIMUM", "Cell", "CellKind", "GateWeights", "StackChecks", "read_cells"]
 
 
 CHANNELS_MAXIMUM = 8192
@@ -71,6 +71,25 @@ class Cell:
     gates: tuple[GateWeights, ...]
 
 
+class StackChecks:
+    """Checks that every layer reads what the layer below it makes.
+
+    Layers of one direction are a stack. Lists of both directions are for bidirectional sequences.
+    """
+
+    def __init__(self) -> None:
+        self._below: dict[MPSRNNSequenceDirection, int] = {}
+
+    def add(self, direction: MPSRNNSequenceDirection, input_channels: int, output_channels: int, name: str) -> None:
+        """Put a layer on top of its stack; `name` is what messages call it."""
+        below = self._below.get(direction, input_channels)
+        if input_channels != below:
+            raise BadArgumentError(
+                f"{name}: got {input_channels} input channels, expected the {below} output channels of the layer below"
+            )
+        self._below[direction] = output_channels
+
+
 def read_cells(descriptors: Sequence[MPSRNNDescriptor]) -> list[Cell]:
     """Read the data sources of a stack of layers, the bottom one first.
 
@@ -79,17 +98,12 @@ def read_cells(descriptors: Sequence[MPSRNNDescriptor]) -> list[Cell]:
     BadArgumentError, BadTypeError
         If the channels of the stack do not fit together, or a data source fails; see `read_source`.
     """
-    below: dict[MPSRNNSequenceDirection, MPSRNNDescriptor] = {}
+    stacks = StackChecks()
     for index, descriptor in enumerate(descriptors):
-        _check_channels(descriptor, f"rnn_descriptors[{index}]")
-        # Layers of one direction are a stack. Lists of both directions are for bidirectional sequences.
-        previous = below.get(descriptor.layer_sequence_direction)
-        if previous is not None and descriptor.input_feature_channels != previous.output_feature_channels:
-            raise BadArgumentError(
-                f"rnn_descriptors[{index}]: got {descriptor.input_feature_channels} input channels, expected the "
-                f"{previous.output_feature_channels} output channels of the layer below"
-            )
-        below[descriptor.layer_sequence_direction] = descriptor
+        name = f"rnn_descriptors[{index}]"
+        _check_channels(descriptor, name)
+        direction = descriptor.layer_sequence_direction
+        stacks.add(direction, descriptor.input_feature_channels, descriptor.output_feature_channels, name)
     return [_read_cell(descriptor, f"rnn_descriptors[{index}]") for index, descriptor in enumerate(descriptors)]
 
 

@@ -205,7 +205,7 @@ cdef class MPSRNNImageInferenceLayer:
         forward = [cell for cell in self._cells if cell.direction == MPSRNNSequenceDirection.FORWARD]
         backward = [cell for cell in self._cells if cell.direction == MPSRNNSequenceDirection.BACKWARD]
         channels = (forward or backward)[0].input_channels
-        if backward[:1] and backward[0].input_channels != channels:
+        if backward and backward[0].input_channels != channels:
             raise BadArgumentError(
                 f"source_sequence: the backward stack reads {backward[0].input_channels} channels, "
                 f"expected {channels}, as the forward stack"
