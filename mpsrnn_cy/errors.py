@@ -14,6 +14,7 @@ __all__ = [
     "Error",
     "InternalError",
     "KernelCompileError",
+    "LifetimeError",
     "NoDeviceError",
     "OutOfMemoryError",
     "UnsupportedError",
@@ -50,6 +51,10 @@ class CommandError(Error, RuntimeError):
 
 class KernelCompileError(Error, RuntimeError):
     """A compute kernel could not be loaded or compiled."""
+
+
+class LifetimeError(Error, RuntimeError):
+    """A temporary object was used after its last read, or on another command buffer than its own."""
 
 
 class NoDeviceError(Error, RuntimeError):

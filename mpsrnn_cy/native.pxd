@@ -32,12 +32,24 @@ cdef extern from "mpsrnn.h" nogil:
         pass
     ctypedef struct mpsrnn_image_layer_s:
         pass
+    ctypedef struct mpsrnn_buffer_s:
+        pass
+    ctypedef struct mpsrnn_matrix_layer_s:
+        pass
+    ctypedef struct mpsrnn_training_layer_s:
+        pass
+    ctypedef struct mpsrnn_training_state_s:
+        pass
     ctypedef mpsrnn_device_s *mpsrnn_device
     ctypedef mpsrnn_queue_s *mpsrnn_queue
     ctypedef mpsrnn_command_s *mpsrnn_command
     ctypedef mpsrnn_image_s *mpsrnn_image
     ctypedef mpsrnn_image_state_s *mpsrnn_image_state
     ctypedef mpsrnn_image_layer_s *mpsrnn_image_layer
+    ctypedef mpsrnn_buffer_s *mpsrnn_buffer
+    ctypedef mpsrnn_matrix_layer_s *mpsrnn_matrix_layer
+    ctypedef mpsrnn_training_layer_s *mpsrnn_training_layer
+    ctypedef mpsrnn_training_state_s *mpsrnn_training_state
 
     ctypedef struct mpsrnn_device_info:
         char name[256]
@@ -67,6 +79,12 @@ cdef extern from "mpsrnn.h" nogil:
         uint32_t first_channel, channels
         uint32_t layout
         size_t bytes_per_column, bytes_per_row, bytes_per_image
+
+    ctypedef struct mpsrnn_matrix:
+        mpsrnn_buffer buffer
+        size_t offset, row_bytes
+        uint32_t rows, columns
+        uint32_t data_type
 
     ctypedef struct mpsrnn_convolution:
         const void *weights
@@ -108,6 +126,12 @@ cdef extern from "mpsrnn.h" nogil:
         MPSRNN_RECURRENT_OUTPUT
         MPSRNN_MEMORY_CELL
 
+    ctypedef struct mpsrnn_matrix_state:
+        mpsrnn_matrix output, memory
+
+    ctypedef struct mpsrnn_gate_matrices:
+        mpsrnn_matrix input, recurrent, memory, diagonal, bias
+
     ctypedef struct mpsrnn_api:
         mpsrnn_status (*device_create_default)(mpsrnn_device *, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*device_copy_all)(mpsrnn_device *, size_t, size_t *, mpsrnn_error *) noexcept nogil
@@ -140,6 +164,35 @@ cdef extern from "mpsrnn.h" nogil:
                                             mpsrnn_error *) noexcept nogil
         size_t (*image_state_layer_count)(mpsrnn_image_state) noexcept nogil
         mpsrnn_image (*image_state_copy_image)(mpsrnn_image_state, size_t, mpsrnn_state_part) noexcept nogil
+        mpsrnn_status (*buffer_create)(mpsrnn_device, size_t, uint32_t, mpsrnn_buffer *, mpsrnn_error *) noexcept nogil
+        size_t (*buffer_length)(mpsrnn_buffer) noexcept nogil
+        void *(*buffer_contents)(mpsrnn_buffer) noexcept nogil
+        mpsrnn_status (*command_copy_matrix)(mpsrnn_command, const mpsrnn_matrix *, const mpsrnn_matrix *,
+                                             mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*matrix_layer_create)(mpsrnn_device, const mpsrnn_cell *, size_t, mpsrnn_matrix_layer *,
+                                             mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*matrix_layer_encode_sequence)(mpsrnn_matrix_layer, mpsrnn_command, const mpsrnn_matrix *,
+                                                      const mpsrnn_matrix *, size_t, const mpsrnn_matrix_state *,
+                                                      const mpsrnn_matrix_state *, size_t,
+                                                      mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*matrix_layer_encode_bidirectional)(mpsrnn_matrix_layer, mpsrnn_command, const mpsrnn_matrix *,
+                                                           const mpsrnn_matrix *, const mpsrnn_matrix *, size_t,
+                                                           mpsrnn_combine, const mpsrnn_matrix_state *,
+                                                           mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*training_layer_create)(mpsrnn_device, const mpsrnn_cell *, mpsrnn_training_layer *,
+                                               mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*training_layer_encode_forward)(mpsrnn_training_layer, mpsrnn_command,
+                                                       const mpsrnn_gate_matrices *, const mpsrnn_matrix *,
+                                                       const mpsrnn_matrix *, size_t, const mpsrnn_matrix_state *,
+                                                       const mpsrnn_matrix_state *, size_t, mpsrnn_training_state *,
+                                                       mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*training_layer_encode_gradient)(mpsrnn_training_layer, mpsrnn_command,
+                                                        const mpsrnn_gate_matrices *, const mpsrnn_matrix *,
+                                                        const mpsrnn_matrix *, const mpsrnn_matrix *, size_t,
+                                                        const mpsrnn_gate_matrices *, cbool,
+                                                        const mpsrnn_training_state *, const mpsrnn_matrix_state *,
+                                                        const mpsrnn_matrix_state *, size_t,
+                                                        mpsrnn_error *) noexcept nogil
         void (*release)(void *) noexcept nogil
         size_t (*live_handle_count)() noexcept nogil
 

@@ -69,6 +69,9 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .image_state_create = mcy_image_state_create,
         .image_state_layer_count = mcy_image_state_layer_count,
         .image_state_copy_image = mcy_image_state_copy_image,
+        .buffer_create = mcy_buffer_handle_create,
+        .buffer_length = mcy_buffer_length,
+        .buffer_contents = mcy_buffer_contents,
         .release = mcy_release,
         .live_handle_count = mcy_live_handle_count,
     };

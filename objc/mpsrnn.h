@@ -37,6 +37,10 @@ typedef struct mpsrnn_command_s *mpsrnn_command;
 typedef struct mpsrnn_image_s *mpsrnn_image;
 typedef struct mpsrnn_image_state_s *mpsrnn_image_state;
 typedef struct mpsrnn_image_layer_s *mpsrnn_image_layer;
+typedef struct mpsrnn_buffer_s *mpsrnn_buffer;
+typedef struct mpsrnn_matrix_layer_s *mpsrnn_matrix_layer;
+typedef struct mpsrnn_training_layer_s *mpsrnn_training_layer;
+typedef struct mpsrnn_training_state_s *mpsrnn_training_state;
 
 /* ---- Device ---- */
 
@@ -79,6 +83,18 @@ typedef struct {
     size_t bytes_per_column, bytes_per_row, bytes_per_image;
 } mpsrnn_image_region;
 
+/* ---- Matrix ---- */
+
+enum { MPSRNN_FLOAT16 = 0x10000010, MPSRNN_FLOAT32 = 0x10000020 };     /* of MPSDataType */
+
+/* A view of a buffer: element (i, j) lies at offset + i * row_bytes + j * (size of an element). */
+typedef struct {
+    mpsrnn_buffer buffer;               /* not retained; NULL where a matrix is optional and absent */
+    size_t offset, row_bytes;           /* bytes, multiples of the element's size */
+    uint32_t rows, columns;
+    uint32_t data_type;                 /* MPSRNN_FLOAT16 or MPSRNN_FLOAT32 */
+} mpsrnn_matrix;
+
 /* ---- Layers ---- */
 
 /* One convolution of a gate: W, U or V. Weights lie as [out][height][width][in / groups]. */
@@ -120,6 +136,17 @@ typedef struct {
 typedef enum { MPSRNN_COMBINE_NONE, MPSRNN_COMBINE_ADD, MPSRNN_COMBINE_CONCATENATE } mpsrnn_combine;
 
 typedef enum { MPSRNN_RECURRENT_OUTPUT, MPSRNN_MEMORY_CELL } mpsrnn_state_part;
+
+/* One layer's recurrent state over matrices, rows x output channels, float32: h, and c or an absent matrix. */
+typedef struct {
+    mpsrnn_matrix output, memory;
+} mpsrnn_matrix_state;
+
+/* The trainable matrices of one gate, or their gradients: row = output channel, column = input channel; `diagonal` and
+ * `bias` have one row. Absent where the cell has none, or where a gradient is not wanted. */
+typedef struct {
+    mpsrnn_matrix input, recurrent, memory, diagonal, bias;
+} mpsrnn_gate_matrices;
 
 /* ---- The functions ---- */
 
@@ -182,6 +209,63 @@ typedef struct {
     size_t (*image_state_layer_count)(mpsrnn_image_state state);
     /* The image of a part of one layer's state with a reference for the caller; NULL where there is none. */
     mpsrnn_image (*image_state_copy_image)(mpsrnn_image_state state, size_t layer, mpsrnn_state_part part);
+
+    /* Zeroed memory; `storage_mode` is a MTLStorageMode: 0 shared, 2 private. */
+    mpsrnn_status (*buffer_create)(mpsrnn_device device, size_t length, uint32_t storage_mode, mpsrnn_buffer *out,
+                                   mpsrnn_error *error);
+    size_t (*buffer_length)(mpsrnn_buffer buffer);
+    /* Where the CPU sees it, for as long as the handle lives; NULL for private storage. */
+    void *(*buffer_contents)(mpsrnn_buffer buffer);
+
+    /* Encodes a copy between matrices of one size; the element types may differ. They do not overlap. */
+    mpsrnn_status (*command_copy_matrix)(mpsrnn_command command, const mpsrnn_matrix *from, const mpsrnn_matrix *to,
+                                         mpsrnn_error *error);
+
+    /* Copies everything out of `cells` (index 0 is the bottom layer); their kernels are 1 x 1. */
+    mpsrnn_status (*matrix_layer_create)(mpsrnn_device device, const mpsrnn_cell *cells, size_t count,
+                                         mpsrnn_matrix_layer *out, mpsrnn_error *error);
+    /* Encodes `count` time steps. Rows are the batch: no source has more rows than the one before; a destination has at
+     * least as many as its source. All sources have one element type, and so have all destinations. `state_in` has an
+     * entry for every layer, or is NULL: zero. `state_count` is 0, 1 (the last step's state) or `count`; `states_out`
+     * has an entry for every layer of every such state, which are written. States have the rows of the first source;
+     * where a step has fewer, the others keep their state. */
+    mpsrnn_status (*matrix_layer_encode_sequence)(mpsrnn_matrix_layer layer, mpsrnn_command command,
+                                                  const mpsrnn_matrix *sources, const mpsrnn_matrix *destinations,
+                                                  size_t count, const mpsrnn_matrix_state *state_in,
+                                                  const mpsrnn_matrix_state *states_out, size_t state_count,
+                                                  mpsrnn_error *error);
+    /* As image_layer_encode_bidirectional. */
+    mpsrnn_status (*matrix_layer_encode_bidirectional)(mpsrnn_matrix_layer layer, mpsrnn_command command,
+                                                       const mpsrnn_matrix *sources, const mpsrnn_matrix *forward,
+                                                       const mpsrnn_matrix *backward, size_t count,
+                                                       mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
+                                                       mpsrnn_error *error);
+
+    /* A layer whose weights are passed to every call; of the cell's own it only reads which there are. */
+    mpsrnn_status (*training_layer_create)(mpsrnn_device device, const mpsrnn_cell *cell, mpsrnn_training_layer *out,
+                                           mpsrnn_error *error);
+    /* As matrix_layer_encode_sequence, with `weights` of every gate of the cell. Stores a training state for every time
+     * step in `training`: what the gradient of this step will need. */
+    mpsrnn_status (*training_layer_encode_forward)(mpsrnn_training_layer layer, mpsrnn_command command,
+                                                   const mpsrnn_gate_matrices *weights, const mpsrnn_matrix *sources,
+                                                   const mpsrnn_matrix *destinations, size_t count,
+                                                   const mpsrnn_matrix_state *state_in,
+                                                   const mpsrnn_matrix_state *states_out, size_t state_count,
+                                                   mpsrnn_training_state *training, mpsrnn_error *error);
+    /* Index t is the same time step in every array. `gradients` are dL/dh of every step, from above;
+     * `source_gradients`, which may be NULL, receive dL/dx, `weight_gradients`, which may be NULL or have absent
+     * matrices, dL/dw of every gate, added to what is there if `accumulate`. `carry_in` is dL/dh and dL/dc of the state
+     * after the last step, NULL for zero; of `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t
+     * receives them for the state before step t. */
+    mpsrnn_status (*training_layer_encode_gradient)(mpsrnn_training_layer layer, mpsrnn_command command,
+                                                    const mpsrnn_gate_matrices *weights, const mpsrnn_matrix *sources,
+                                                    const mpsrnn_matrix *gradients,
+                                                    const mpsrnn_matrix *source_gradients, size_t count,
+                                                    const mpsrnn_gate_matrices *weight_gradients, bool accumulate,
+                                                    const mpsrnn_training_state *training,
+                                                    const mpsrnn_matrix_state *carry_in,
+                                                    const mpsrnn_matrix_state *carries_out, size_t carry_count,
+                                                    mpsrnn_error *error);
 
     void (*release)(void *handle);
     /* Handles alive in this process, for leak tests. */

@@ -92,6 +92,18 @@ static inline uint32_t mcy_slices(uint32_t channels)
 mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor *descriptor, MCYImage **out,
                                mpsrnn_error *error);
 
+/* ---- buffer.m ---- */
+
+@interface MCYBuffer : MCYHandle {
+@public
+    MCYDevice *device;
+    id<MTLBuffer> metal;
+}
+@end
+
+mpsrnn_status mcy_buffer_create(MCYDevice *device, size_t length, MTLResourceOptions options, MCYBuffer **out,
+                                mpsrnn_error *error);
+
 /* ---- image_state.m ---- */
 
 /* h and, for LSTMs, c of every layer of a stack; nil where a layer keeps none. */
@@ -234,6 +246,10 @@ mpsrnn_status mcy_image_state_create(const mpsrnn_image *outputs, const mpsrnn_i
                                      mpsrnn_image_state *out, mpsrnn_error *error);
 size_t mcy_image_state_layer_count(mpsrnn_image_state state);
 mpsrnn_image mcy_image_state_copy_image(mpsrnn_image_state state, size_t layer, mpsrnn_state_part part);
+mpsrnn_status mcy_buffer_handle_create(mpsrnn_device device, size_t length, uint32_t storage_mode, mpsrnn_buffer *out,
+                                       mpsrnn_error *error);
+size_t mcy_buffer_length(mpsrnn_buffer buffer);
+void *mcy_buffer_contents(mpsrnn_buffer buffer);
 void mcy_release(void *handle);
 size_t mcy_live_handle_count(void);
 
