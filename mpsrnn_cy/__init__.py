@@ -54,6 +54,7 @@ from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
 from .state import MPSRNNRecurrentImageState
 from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .unarchiver import MPSKeyedUnarchiver
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -82,6 +83,7 @@ __all__ = [
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
     "MPSKernelOptions",
+    "MPSKeyedUnarchiver",
     "MPSLSTMDescriptor",
     "MPSNNConvolutionAccumulatorPrecisionOption",
     "MPSNNNeuronDescriptor",
