@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from .archive_reader import ENTRY, HEADER_MAXIMUM, Fields, Tensors, header_size, read_entry
 from .archive_schema import build_cells, describe_cells
 from .arguments import Buffer, buffer_view
-from .cells import Cell
+from .cells import IMAGE_CELLS, Cell, CellFamily
 from .errors import BadArgumentError, BadTypeError
 
 __all__ = ["VERSION", "Setting", "decode_layer", "encode_layer"]
@@ -77,7 +77,9 @@ def encode_layer(class_name: str, cells: Sequence[Cell], settings: Mapping[str, 
     return data
 
 
-def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, Setting]]:
+def decode_layer(
+    data: Buffer, class_name: str, family: CellFamily = IMAGE_CELLS
+) -> tuple[list[Cell], dict[str, Setting]]:
     """Read a layer from bytes of any origin.
 
     Parameters
@@ -86,6 +88,8 @@ def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, S
         What `encode_layer` returned, in any buffer of bytes.
     class_name
         The class of the layer.
+    family
+        What the cells of this class may be.
 
     Returns
     -------
@@ -112,7 +116,7 @@ def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, S
             expected = "true, false, an integer of 64 bits, a string or null"
             raise BadArgumentError(f"{where}: got {reprlib.repr(value)}, expected {expected}")
     tensors = Tensors(archive)
-    cells = build_cells(fields.take("cells", list), tensors)
+    cells = build_cells(fields.take("cells", list), tensors, family)
     tensors.check_all_taken()
     return cells, settings
 
