@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from .archive_reader import ENTRY, HEADER_MAXIMUM, Fields, Tensors, header_size, read_entry
 from .archive_schema import build_cells, describe_cells
 from .arguments import Buffer, buffer_view
-from .cells import IMAGE_CELLS, Cell, CellFamily
+from .cells import IMAGE_CELLS, MATRIX_CELLS, TRAINING_CELLS, Cell, CellFamily
 from .errors import BadArgumentError, BadTypeError
 
 __all__ = ["VERSION", "Setting", "decode_layer", "encode_layer"]
@@ -32,6 +32,12 @@ Setting: TypeAlias = bool | int | str | None
 
 VERSION = 1
 """Of the JSON and of the names of tensors; one more with every change that older releases would misread."""
+
+# What the cells of a class may be, where they are not an image layer's.
+_FAMILIES: dict[str, CellFamily] = {
+    "MPSRNNMatrixInferenceLayer": MATRIX_CELLS,
+    "MPSRNNMatrixTrainingLayer": TRAINING_CELLS,
+}
 
 _KEYS = ("version", "class", "settings", "cells")
 _SETTING_LIMIT = 2**63
@@ -77,9 +83,7 @@ def encode_layer(class_name: str, cells: Sequence[Cell], settings: Mapping[str, 
     return data
 
 
-def decode_layer(
-    data: Buffer, class_name: str, family: CellFamily = IMAGE_CELLS
-) -> tuple[list[Cell], dict[str, Setting]]:
+def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, Setting]]:
     """Read a layer from bytes of any origin.
 
     Parameters
@@ -88,8 +92,6 @@ def decode_layer(
         What `encode_layer` returned, in any buffer of bytes.
     class_name
         The class of the layer.
-    family
-        What the cells of this class may be.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def decode_layer(
             expected = "true, false, an integer of 64 bits, a string or null"
             raise BadArgumentError(f"{where}: got {reprlib.repr(value)}, expected {expected}")
     tensors = Tensors(archive)
-    cells = build_cells(fields.take("cells", list), tensors, family)
+    cells = build_cells(fields.take("cells", list), tensors, _FAMILIES.get(class_name, IMAGE_CELLS))
     tensors.check_all_taken()
     return cells, settings
 
