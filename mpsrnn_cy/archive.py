@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from .archive_reader import ENTRY, HEADER_MAXIMUM, Fields, Tensors, header_size, read_entry
 from .archive_schema import build_cells, describe_cells
 from .arguments import Buffer, buffer_view
-from .cells import Cell
+from .cells import IMAGE_CELLS, MATRIX_CELLS, TRAINING_CELLS, Cell, CellFamily
 from .errors import BadArgumentError, BadTypeError
 
 __all__ = ["VERSION", "Setting", "decode_layer", "encode_layer"]
@@ -34,6 +34,12 @@ VERSION = 2
 """Of the JSON and of the names of tensors; one more with every change that older releases would misread or refuse.
 
 Version 1 had three settings and no lists among them; it is read too."""
+
+# What the cells of a class may be, where they are not an image layer's.
+_FAMILIES: dict[str, CellFamily] = {
+    "MPSRNNMatrixInferenceLayer": MATRIX_CELLS,
+    "MPSRNNMatrixTrainingLayer": TRAINING_CELLS,
+}
 
 _KEYS = ("version", "class", "settings", "cells")
 _SETTING_MINIMUM, _SETTING_MAXIMUM = -(2**63), 2**64 - 1
@@ -115,7 +121,7 @@ def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, S
             expected = "true, false, an integer of 64 bits, a string, null or an array of such"
             raise BadArgumentError(f"{where}: got {reprlib.repr(value)}, expected {expected}")
     tensors = Tensors(archive)
-    cells = build_cells(fields.take("cells", list), tensors)
+    cells = build_cells(fields.take("cells", list), tensors, _FAMILIES.get(class_name, IMAGE_CELLS))
     tensors.check_all_taken()
     return cells, settings
 
