@@ -6,13 +6,7 @@ initialisers are the constructor with the Swift labels in snake_case.
 
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
-from .device import (
-    MTLCommandBuffer,
-    MTLCommandQueue,
-    MTLCopyAllDevices,
-    MTLCreateSystemDefaultDevice,
-    MTLDevice,
-)
+from .device import MTLCommandBuffer, MTLCommandQueue, MTLCopyAllDevices, MTLCreateSystemDefaultDevice, MTLDevice
 from .enums import (
     MPSCNNConvolutionWeightsLayout,
     MPSCNNNeuronType,
@@ -52,8 +46,9 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
+from .kernel import MPSCNNKernel, MPSKernel
 from .state import MPSRNNRecurrentImageState
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
 from .unarchiver import MPSKeyedUnarchiver
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
@@ -72,6 +67,7 @@ __all__ = [
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
+    "MPSCNNKernel",
     "MPSCNNNeuronType",
     "MPSCNNWeightsQuantizationType",
     "MPSDataLayout",
@@ -82,11 +78,13 @@ __all__ = [
     "MPSImageEdgeMode",
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
+    "MPSKernel",
     "MPSKernelOptions",
     "MPSKeyedUnarchiver",
     "MPSLSTMDescriptor",
     "MPSNNConvolutionAccumulatorPrecisionOption",
     "MPSNNNeuronDescriptor",
+    "MPSOffset",
     "MPSPurgeableState",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
@@ -95,6 +93,7 @@ __all__ = [
     "MPSRNNRecurrentImageState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
+    "MPSRectNoClip",
     "MPSStateResourceType",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
