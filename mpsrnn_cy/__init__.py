@@ -4,6 +4,7 @@ Classes carry Apple's names. Properties and methods are Apple's Swift names in s
 initialisers are the constructor with the Swift labels in snake_case.
 """
 
+from .buffer import MTLBuffer
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
 from .device import (
@@ -36,6 +37,7 @@ from .errors import (
     Error,
     InternalError,
     KernelCompileError,
+    LifetimeError,
     NoDeviceError,
     OutOfMemoryError,
     UnsupportedError,
@@ -44,8 +46,11 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
+from .matrix import MPSMatrix, MPSTemporaryMatrix
+from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
 from .state import MPSRNNRecurrentImageState
 from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -58,6 +63,7 @@ __all__ = [
     "Error",
     "InternalError",
     "KernelCompileError",
+    "LifetimeError",
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
@@ -71,6 +77,8 @@ __all__ = [
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
     "MPSLSTMDescriptor",
+    "MPSMatrix",
+    "MPSMatrixDescriptor",
     "MPSNNNeuronDescriptor",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
@@ -78,6 +86,11 @@ __all__ = [
     "MPSRNNRecurrentImageState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
+    "MPSTemporaryMatrix",
+    "MPSTemporaryVector",
+    "MPSVector",
+    "MPSVectorDescriptor",
+    "MTLBuffer",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
     "MTLCommandBufferStatus",

@@ -47,8 +47,8 @@ _FLOAT32_MAXIMUM = float(np.finfo(np.float32).max)
 _RAW_FORMATS = ("B", "b", "c")
 
 
-def integer(value: object, name: str, *, minimum: int = 0) -> int:
-    """Check a count: an integer from `minimum` to `INTEGER_MAXIMUM`; booleans and floats are refused."""
+def integer(value: object, name: str, *, minimum: int = 0, maximum: int = INTEGER_MAXIMUM) -> int:
+    """Check a count: an integer from `minimum` to `maximum`; booleans and floats are refused."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise BadTypeError(f"{name}: got {value!r} ({type(value).__name__}), expected an int")
     try:
@@ -56,8 +56,8 @@ def integer(value: object, name: str, *, minimum: int = 0) -> int:
     except TypeError as error:
         # Arrays have __index__ and refuse to use it unless they hold one integer.
         raise BadTypeError(f"{name}: got a {type(value).__name__}, expected an int") from error
-    if not minimum <= number <= INTEGER_MAXIMUM:
-        raise BadArgumentError(f"{name}: got {number}, expected an int from {minimum} to {INTEGER_MAXIMUM}")
+    if not minimum <= number <= maximum:
+        raise BadArgumentError(f"{name}: got {number}, expected an int from {minimum} to {maximum}")
     return number
 
 

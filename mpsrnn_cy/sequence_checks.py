@@ -6,22 +6,14 @@ from collections.abc import Sequence
 
 from .arguments import instance_of
 from .cells import Cell, CellKind
-from .device import MTLCommandBuffer, MTLDevice
-from .enums import MPSRNNBidirectionalCombineMode, MTLCommandBufferStatus, MTLTextureUsage
+from .command_checks import check_command_buffer
+from .device import MTLDevice
+from .enums import MPSRNNBidirectionalCombineMode, MTLTextureUsage
 from .errors import BadArgumentError, BadTypeError
 from .image import MPSImage
 from .state import MPSRNNRecurrentImageState
 
 __all__ = ["SequenceChecks", "check_command_buffer", "combined_channels"]
-
-
-def check_command_buffer(command_buffer: object, device: MTLDevice) -> None:
-    """Check that a command buffer can still be encoded into, and belongs to the device."""
-    command = instance_of(command_buffer, "command_buffer", MTLCommandBuffer)
-    if command.status >= MTLCommandBufferStatus.COMMITTED:
-        raise BadArgumentError("command_buffer: got one that is already committed, expected one that is not")
-    if command.device != device:
-        raise BadArgumentError(f"command_buffer: got one of {command.device!r}, expected one of {device!r}")
 
 
 class SequenceChecks:
