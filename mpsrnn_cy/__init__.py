@@ -20,7 +20,9 @@ from .enums import (
     MPSCNNWeightsQuantizationType,
     MPSDataLayout,
     MPSDataType,
+    MPSImageEdgeMode,
     MPSImageFeatureChannelFormat,
+    MPSKernelOptions,
     MPSRNNBidirectionalCombineMode,
     MPSRNNSequenceDirection,
     MTLCommandBufferStatus,
@@ -46,10 +48,11 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
+from .kernel import MPSCNNKernel, MPSKernel
 from .matrix import MPSMatrix, MPSTemporaryMatrix
 from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
 from .state import MPSRNNRecurrentImageState
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
 from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
@@ -67,6 +70,7 @@ __all__ = [
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
+    "MPSCNNKernel",
     "MPSCNNNeuronType",
     "MPSCNNWeightsQuantizationType",
     "MPSDataLayout",
@@ -74,18 +78,23 @@ __all__ = [
     "MPSGRUDescriptor",
     "MPSImage",
     "MPSImageDescriptor",
+    "MPSImageEdgeMode",
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
+    "MPSKernel",
+    "MPSKernelOptions",
     "MPSLSTMDescriptor",
     "MPSMatrix",
     "MPSMatrixDescriptor",
     "MPSNNNeuronDescriptor",
+    "MPSOffset",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
     "MPSRNNRecurrentImageState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
+    "MPSRectNoClip",
     "MPSTemporaryMatrix",
     "MPSTemporaryVector",
     "MPSVector",

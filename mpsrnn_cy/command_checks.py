@@ -1,4 +1,4 @@
-"""The check of command buffers that is common to all encode calls."""
+"""The check of command buffers that all encode calls have in common, those of layers and those of memory."""
 
 from __future__ import annotations
 
