@@ -4,6 +4,7 @@ Classes carry Apple's names. Properties and methods are Apple's Swift names in s
 initialisers are the constructor with the Swift labels in snake_case.
 """
 
+from .buffer import MTLBuffer
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
 from .device import MTLCommandBuffer, MTLCommandQueue, MTLCopyAllDevices, MTLCreateSystemDefaultDevice, MTLDevice
@@ -47,9 +48,12 @@ from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
 from .kernel import MPSCNNKernel, MPSKernel
+from .matrix import MPSMatrix, MPSTemporaryMatrix
+from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
 from .state import MPSRNNRecurrentImageState
 from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
 from .unarchiver import MPSKeyedUnarchiver
+from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -82,6 +86,8 @@ __all__ = [
     "MPSKernelOptions",
     "MPSKeyedUnarchiver",
     "MPSLSTMDescriptor",
+    "MPSMatrix",
+    "MPSMatrixDescriptor",
     "MPSNNConvolutionAccumulatorPrecisionOption",
     "MPSNNNeuronDescriptor",
     "MPSOffset",
@@ -95,6 +101,11 @@ __all__ = [
     "MPSRNNSingleGateDescriptor",
     "MPSRectNoClip",
     "MPSStateResourceType",
+    "MPSTemporaryMatrix",
+    "MPSTemporaryVector",
+    "MPSVector",
+    "MPSVectorDescriptor",
+    "MTLBuffer",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
     "MTLCommandBufferStatus",
