@@ -135,7 +135,7 @@ def method(objc: str, swift: str, note: str = "", without: tuple[str, ...] = ())
 
 
 def class_method(objc: str, swift: str, note: str = "") -> Member:
-    """A method of the class."""
+    """A method of the class. Swift may have a property of the same name, and so has Python then."""
     return _callable(Kind.CLASS_METHOD, objc, swift, note, ())
 
 

@@ -6,7 +6,8 @@ from .entries import AppleClass, Kind, absent, class_method, initialiser, method
 
 __all__ = ["MATRICES"]
 
-_DIMENSIONS = "deprecated by Apple; the constructor takes rows"
+_LAYOUT = "where elements lie, once the properties have been checked to fit together"
+_RANGE = "which bytes of which buffer it takes up"
 
 _MATRIX_DESCRIPTOR = AppleClass(
     "MPSMatrixDescriptor",
@@ -17,18 +18,17 @@ _MATRIX_DESCRIPTOR = AppleClass(
             "matrixDescriptorWithRows:columns:matrices:rowBytes:matrixBytes:dataType:",
             "init(rows:columns:matrices:rowBytes:matrixBytes:dataType:)",
         ),
-        absent(
-            Kind.INITIALISER,
+        initialiser(
             "matrixDescriptorWithDimensions:columns:rowBytes:dataType:",
             "init(dimensions:columns:rowBytes:dataType:)",
-            _DIMENSIONS,
+            "deprecated by Apple; with a DeprecationWarning",
         ),
         class_method("rowBytesForColumns:dataType:", "rowBytes(forColumns:dataType:)", "a recommendation"),
         absent(
             Kind.CLASS_METHOD,
             "rowBytesFromColumns:dataType:",
             "rowBytes(fromColumns:dataType:)",
-            "deprecated by Apple; `row_bytes_for_columns`",
+            "deprecated by Apple; `row_bytes(for_columns)`",
         ),
         read_write("rows"),
         read_write("columns"),
@@ -37,6 +37,7 @@ _MATRIX_DESCRIPTOR = AppleClass(
         read_only("matrices", 1),
         read_only("matrixBytes"),
     ),
+    ours={"copy": "an independent copy", "layout": _LAYOUT},
 )
 
 _MATRIX = AppleClass(
@@ -58,7 +59,7 @@ _MATRIX = AppleClass(
         method("synchronizeOnCommandBuffer:", "synchronize(on:)", "checks, then does nothing: storage is shared"),
         method("resourceSize", "resourceSize()"),
     ),
-    ours={"from_numpy": "a matrix of an array", "to_numpy": "the array of a matrix"},
+    ours={"from_numpy": "a matrix of an array", "to_numpy": "the array of a matrix", "storage_range": _RANGE},
 )
 
 _VECTOR_DESCRIPTOR = AppleClass(
@@ -75,6 +76,7 @@ _VECTOR_DESCRIPTOR = AppleClass(
         read_only("vectors", 1),
         read_only("vectorBytes"),
     ),
+    ours={"copy": "an independent copy", "layout": _LAYOUT},
 )
 
 _VECTOR = AppleClass(
@@ -94,7 +96,7 @@ _VECTOR = AppleClass(
         method("synchronizeOnCommandBuffer:", "synchronize(on:)", "checks, then does nothing: storage is shared"),
         method("resourceSize", "resourceSize()"),
     ),
-    ours={"from_numpy": "a vector of an array", "to_numpy": "the array of a vector"},
+    ours={"from_numpy": "a vector of an array", "to_numpy": "the array of a vector", "storage_range": _RANGE},
 )
 
 _TEMPORARY_MATRIX = AppleClass(

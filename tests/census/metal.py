@@ -17,7 +17,8 @@ _DEVICE = AppleClass(
         read_only("maxBufferLength"),
         read_only("currentAllocatedSize"),
         method("newCommandQueue", "makeCommandQueue()"),
-        method("newBufferWithLength:options:", "makeBuffer(length:options:)"),
+        method("newBufferWithLength:options:", "makeBuffer(length:options:)", "options is an `MTLStorageMode`"),
+        method("newBufferWithBytes:length:options:", "makeBuffer(bytes:length:options:)"),
     ),
     ours={"number_of_threads": "CPU threads of a portable device"},
 )

@@ -124,7 +124,7 @@ OBJECTS: dict[str, Callable[[mps.MTLDevice], Any]] = {
     "MTLDevice": lambda device: device,
     "MTLCommandQueue": lambda device: device.make_command_queue(),
     "MTLCommandBuffer": _command,
-    "MTLBuffer": lambda device: device.make_buffer(16),
+    "MTLBuffer": lambda device: device.make_buffer(length=16),
     "MTLTexture": lambda device: mps.MPSImage(device, _image_descriptor()).texture,
     "MTLTextureDescriptor": lambda _: mps.MTLTextureDescriptor(),
 }
