@@ -12,11 +12,11 @@ FUNCTIONS = (
     Function("MTLCreateSystemDefaultDevice", ()),
     Function("MTLCopyAllDevices", ()),
     Function("MPSImageBatchIncrementReadCount", ("batch", "amount"), _COUNTED),
-    Function("MPSImageBatchSynchronize", ("batch", "cmd_buf")),
+    Function("MPSImageBatchSynchronize", ("batch", "command_buffer")),
     Function("MPSImageBatchResourceSize", ("batch",)),
     Function("MPSImageBatchIterate", ("batch", "iterator_block")),
     Function("MPSStateBatchIncrementReadCount", ("batch", "amount"), _COUNTED),
-    Function("MPSStateBatchSynchronize", ("batch", "cmd_buf")),
+    Function("MPSStateBatchSynchronize", ("batch", "command_buffer")),
     Function("MPSStateBatchResourceSize", ("batch",)),
     Function("MPSRectNoClip", None, "a constant: the region that clips nothing"),
 )

@@ -30,11 +30,10 @@ _STATE = AppleClass(
         read_write("label", None),
         method("synchronizeOnCommandBuffer:", "synchronize(on:)"),
         method("resourceSize", "resourceSize()"),
-        absent(
-            Kind.METHOD,
+        method(
             "destinationImageDescriptorForSourceImages:sourceStates:forKernel:suggestedDescriptor:",
             "destinationImageDescriptor(forSourceImages:sourceStates:for:suggestedDescriptor:)",
-            "a hook for padding, which recurrent layers do not have",
+            "a hook for padding; returns the suggestion",
         ),
         absent(Kind.READ_ONLY, "resource", "resource", "deprecated by Apple; `resource(at, allocate_memory)`"),
     ),
