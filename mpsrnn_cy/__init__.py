@@ -19,7 +19,9 @@ from .enums import (
     MPSCNNWeightsQuantizationType,
     MPSDataLayout,
     MPSDataType,
+    MPSImageEdgeMode,
     MPSImageFeatureChannelFormat,
+    MPSKernelOptions,
     MPSRNNBidirectionalCombineMode,
     MPSRNNSequenceDirection,
     MTLCommandBufferStatus,
@@ -44,8 +46,9 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
+from .kernel import MPSCNNKernel, MPSKernel
 from .state import MPSRNNRecurrentImageState
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -61,6 +64,7 @@ __all__ = [
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
+    "MPSCNNKernel",
     "MPSCNNNeuronType",
     "MPSCNNWeightsQuantizationType",
     "MPSDataLayout",
@@ -68,16 +72,21 @@ __all__ = [
     "MPSGRUDescriptor",
     "MPSImage",
     "MPSImageDescriptor",
+    "MPSImageEdgeMode",
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
+    "MPSKernel",
+    "MPSKernelOptions",
     "MPSLSTMDescriptor",
     "MPSNNNeuronDescriptor",
+    "MPSOffset",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
     "MPSRNNRecurrentImageState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
+    "MPSRectNoClip",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
     "MTLCommandBufferStatus",

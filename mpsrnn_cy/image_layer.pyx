@@ -1,19 +1,14 @@
 """The recurrent layer over images: check, gather handles, one call into the native layer."""
 
-import os
-
 cimport cython
 from cpython.mem cimport PyMem_Free
 
 import numpy as np
 
-from .archive import decode_layer, encode_layer
-from .arguments import boolean, enum_member, instance_of
-from .arguments import label as checked_label
+from .arguments import boolean, enum_member
 from .cells import read_cells
-from .device import MTLCreateSystemDefaultDevice
 from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode
-from .errors import BadArgumentError, BadTypeError
+from .errors import BadArgumentError
 from .image import as_pixels
 from .image_descriptor import MPSImageDescriptor
 from .layer_checks import (
@@ -29,16 +24,15 @@ from .sequence_checks import SequenceChecks
 from .device cimport api, check
 from .image cimport MPSImage, read_pixels
 from .image_encoding cimport encode_bidirectional, encode_sequence
+from .kernel cimport MPSCNNKernel
 from .native_cell cimport new_cells
 
 __all__ = ["MPSRNNImageInferenceLayer"]
 
-cdef object _key = object()
-
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class MPSRNNImageInferenceLayer:
+cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
     """A stack of recurrent layers that runs over sequences of images.
 
     Its kernels are convolutions: centred windows (of an even kernel, one pixel more to the left and the top), zeros
@@ -55,10 +49,6 @@ cdef class MPSRNNImageInferenceLayer:
     rnn_descriptors : sequence of MPSRNNDescriptor
         Apple's label for a stack, in place of `rnn_descriptor`.
 
-    Attributes
-    ----------
-    device : MTLDevice
-
     Raises
     ------
     BadArgumentError, BadTypeError
@@ -68,14 +58,10 @@ cdef class MPSRNNImageInferenceLayer:
     def __cinit__(self, device, rnn_descriptor=None, *, rnn_descriptors=None, key=None):
         self._h = NULL
         self._bidirectional_combine_mode = MPSRNNBidirectionalCombineMode.NONE
-        self.device = instance_of(device, "device", MTLDevice)
-        if key is _key:
-            # Cells of another layer, which has read them from its descriptors.
-            self._cells = rnn_descriptor
-        else:
-            if key is not None:
-                raise BadTypeError("MPSRNNImageInferenceLayer: got an unexpected argument key")
+        if key is None:
             self._cells = tuple(read_cells(descriptor_list(rnn_descriptor, rnn_descriptors)))
+        else:
+            self._cells = rnn_descriptor
         _create(self)
         self._queue = self.device.make_command_queue()
 
@@ -87,15 +73,6 @@ cdef class MPSRNNImageInferenceLayer:
         name = "" if self._label is None else f" {self._label!r}"
         kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
         return f"<MPSRNNImageInferenceLayer{name} {kinds}>"
-
-    @property
-    def label(self):
-        """A name for people, or None."""
-        return self._label
-
-    @label.setter
-    def label(self, value):
-        self._label = checked_label(value)
 
     @property
     def input_feature_channels(self):
@@ -258,72 +235,11 @@ cdef class MPSRNNImageInferenceLayer:
             read_pixels(image, output, "outputs")
         return (outputs, states[0]) if wants_state else outputs
 
-    def copy(self, device=None):
-        """Make an independent layer with the same weights and settings.
-
-        Parameters
-        ----------
-        device : MTLDevice, optional
-            Where the copy runs; on this layer's device if omitted.
-        """
-        return _layer_of(self.device if device is None else device, self._cells, _settings(self))
-
-    def __copy__(self):
-        return self.copy()
-
-    def __deepcopy__(self, memo):
-        return self.copy()
-
-    def __reduce__(self):
-        return MPSRNNImageInferenceLayer.from_bytes, (self.to_bytes(),)
-
-    def to_bytes(self):
-        """Encode weights and settings as bytes, in a versioned safetensors format. What NSSecureCoding is for."""
-        return encode_layer(type(self).__name__, self._cells, _settings(self))
-
-    @classmethod
-    def from_bytes(cls, data, device=None):
-        """Decode a layer from bytes of `to_bytes`. Nothing in them is executed.
-
-        Parameters
-        ----------
-        data : bytes
-            Untrusted bytes are safe: what is not a layer raises an `Error`, a `BadArgumentError` mostly.
-        device : MTLDevice, optional
-            Where the layer runs; on the system's default device if omitted.
-        """
-        cells, settings = decode_layer(data, cls.__name__)
-        return _layer_of(MTLCreateSystemDefaultDevice() if device is None else device, tuple(cells), settings)
-
-    def save(self, path):
-        """Write `to_bytes` to a file."""
-        with open(os.fspath(path), "wb") as file:
-            file.write(self.to_bytes())
-
-    @classmethod
-    def load(cls, path, device=None):
-        """Read a layer from a file of `save`; see `from_bytes`."""
-        with open(os.fspath(path), "rb") as file:
-            return cls.from_bytes(file.read(), device)
-
-
-cdef dict _settings(MPSRNNImageInferenceLayer layer):
-    """What can be set on a layer, in the plain types of an archive."""
-    return {
-        "label": layer._label,
-        "store_all_intermediate_states": layer._store_all_intermediate_states,
-        "bidirectional_combine_mode": int(layer._bidirectional_combine_mode),
-    }
-
-
-cdef MPSRNNImageInferenceLayer _layer_of(device, cells, dict settings):
-    layer = MPSRNNImageInferenceLayer.__new__(MPSRNNImageInferenceLayer, device, cells, key=_key)
-    expected = set(_settings(layer))
-    if set(settings) != expected:
-        raise BadArgumentError(f"settings: got {', '.join(sorted(settings))}, expected {', '.join(sorted(expected))}")
-    for name, value in settings.items():
-        setattr(layer, name, value)
-    return layer
+    cdef dict _settings(self):
+        settings = MPSCNNKernel._settings(self)
+        settings["store_all_intermediate_states"] = self._store_all_intermediate_states
+        settings["bidirectional_combine_mode"] = int(self._bidirectional_combine_mode)
+        return settings
 
 
 cdef _create(MPSRNNImageInferenceLayer layer):

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
+from .arguments import integer
 from .errors import BadTypeError
 
-__all__ = ["MPSImageReadWriteParams", "MTLOrigin", "MTLRegion", "MTLSize", "structure_of"]
+__all__ = [
+    "MPSImageReadWriteParams",
+    "MPSOffset",
+    "MPSRectNoClip",
+    "MTLOrigin",
+    "MTLRegion",
+    "MTLSize",
+    "offset_of",
+    "region_of",
+    "structure_of",
+]
 
-_StructureT = TypeVar("_StructureT", "MTLOrigin", "MTLSize", "MTLRegion", "MPSImageReadWriteParams")
+_TripleT = TypeVar("_TripleT", "MTLOrigin", "MTLSize", "MPSOffset")
+_StructureT = TypeVar("_StructureT", "MTLOrigin", "MTLSize", "MTLRegion", "MPSOffset", "MPSImageReadWriteParams")
 
 
 class MTLOrigin(NamedTuple):
@@ -38,6 +50,21 @@ class MTLRegion(NamedTuple):
     size: MTLSize
 
 
+MPSRectNoClip = MTLRegion(MTLOrigin(0, 0, 0), MTLSize(2**64 - 1, 2**64 - 1, 2**64 - 1))
+"""The clip rectangle that clips nothing."""
+
+
+class MPSOffset(NamedTuple):
+    """A signed position in an image."""
+
+    x: int = 0
+    """Column."""
+    y: int = 0
+    """Row."""
+    z: int = 0
+    """Image of a batch."""
+
+
 class MPSImageReadWriteParams(NamedTuple):
     """Which feature channels are read or written."""
 
@@ -52,3 +79,25 @@ def structure_of(value: object, name: str, structure: type[_StructureT]) -> _Str
     if isinstance(value, (tuple, list)) and len(value) == len(structure._fields):
         return structure(*value)
     raise BadTypeError(f"{name}: got {value!r}, expected {structure.__name__}({', '.join(structure._fields)})")
+
+
+def offset_of(value: object, name: str) -> MPSOffset:
+    """Check an offset: three integers of 64 bits."""
+    return _triple_of(value, name, MPSOffset, -(2**63), 2**63 - 1)
+
+
+def region_of(value: object, name: str) -> MTLRegion:
+    """Check a region of any size: six integers of 64 bits, none negative."""
+    origin, size = structure_of(value, name, MTLRegion)
+    return MTLRegion(
+        _triple_of(origin, f"{name}.origin", MTLOrigin, 0, 2**64 - 1),
+        _triple_of(size, f"{name}.size", MTLSize, 0, 2**64 - 1),
+    )
+
+
+def _triple_of(value: object, name: str, structure: type[_TripleT], minimum: int, maximum: int) -> _TripleT:
+    numbers = [
+        integer(number, f"{name}.{field}", minimum=minimum, maximum=maximum)
+        for field, number in zip(structure._fields, structure_of(value, name, structure), strict=True)
+    ]
+    return structure(*numbers)
