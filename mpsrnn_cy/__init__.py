@@ -49,6 +49,8 @@ from .image_layer import MPSRNNImageInferenceLayer
 from .kernel import MPSCNNKernel, MPSKernel
 from .state import MPSRNNRecurrentImageState
 from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -99,6 +101,8 @@ __all__ = [
     "MTLRegion",
     "MTLSize",
     "MTLStorageMode",
+    "MTLTexture",
+    "MTLTextureDescriptor",
     "MTLTextureType",
     "MTLTextureUsage",
     "NoDeviceError",

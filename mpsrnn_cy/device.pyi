@@ -5,6 +5,8 @@ from typing import NoReturn, final
 
 from .enums import MTLCommandBufferStatus
 from .errors import CommandError
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 
 __all__ = [
     "MTLCommandBuffer",
@@ -39,6 +41,7 @@ class MTLDevice:
     @number_of_threads.setter
     def number_of_threads(self, value: int) -> None: ...
     def make_command_queue(self) -> MTLCommandQueue: ...
+    def make_texture(self, descriptor: MTLTextureDescriptor) -> MTLTexture: ...
 
 @final
 class MTLCommandQueue:
