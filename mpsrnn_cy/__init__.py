@@ -4,6 +4,7 @@ Classes carry Apple's names. Properties and methods are Apple's Swift names in s
 initialisers are the constructor with the Swift labels in snake_case.
 """
 
+from .buffer import MTLBuffer
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
 from .device import (
@@ -38,6 +39,7 @@ from .errors import (
     Error,
     InternalError,
     KernelCompileError,
+    LifetimeError,
     NoDeviceError,
     OutOfMemoryError,
     UnsupportedError,
@@ -47,10 +49,13 @@ from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
 from .kernel import MPSCNNKernel, MPSKernel
+from .matrix import MPSMatrix, MPSTemporaryMatrix
+from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
 from .state import MPSRNNRecurrentImageState
 from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
 from .texture import MTLTexture
 from .texture_descriptor import MTLTextureDescriptor
+from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -63,6 +68,7 @@ __all__ = [
     "Error",
     "InternalError",
     "KernelCompileError",
+    "LifetimeError",
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
@@ -80,6 +86,8 @@ __all__ = [
     "MPSKernel",
     "MPSKernelOptions",
     "MPSLSTMDescriptor",
+    "MPSMatrix",
+    "MPSMatrixDescriptor",
     "MPSNNNeuronDescriptor",
     "MPSOffset",
     "MPSRNNBidirectionalCombineMode",
@@ -89,6 +97,11 @@ __all__ = [
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
     "MPSRectNoClip",
+    "MPSTemporaryMatrix",
+    "MPSTemporaryVector",
+    "MPSVector",
+    "MPSVectorDescriptor",
+    "MTLBuffer",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
     "MTLCommandBufferStatus",

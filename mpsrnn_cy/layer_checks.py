@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 
 from .arguments import instance_of
 from .cells import Cell
+from .command_checks import check_command_buffer
 from .descriptors import MPSRNNDescriptor
-from .device import MTLCommandBuffer, MTLDevice
-from .enums import MPSRNNBidirectionalCombineMode, MPSRNNSequenceDirection, MTLCommandBufferStatus
+from .enums import MPSRNNBidirectionalCombineMode, MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError
 
 __all__ = [
@@ -52,16 +52,6 @@ def check_forward_stack(cells: Sequence[Cell]) -> None:
                 f"rnn_descriptors[{index}]: got {cell.input_channels} input channels for a forward sequence, expected "
                 f"the {below.output_channels} output channels of the layer below"
             )
-
-
-def check_command_buffer(command_buffer: object, device: MTLDevice) -> MTLCommandBuffer:
-    """Check that a command buffer can still be encoded into, and belongs to the device."""
-    command = instance_of(command_buffer, "command_buffer", MTLCommandBuffer)
-    if command.status >= MTLCommandBufferStatus.COMMITTED:
-        raise BadArgumentError("command_buffer: got one that is already committed, expected one that is not")
-    if command.device != device:
-        raise BadArgumentError(f"command_buffer: got one of {command.device!r}, expected one of {device!r}")
-    return command
 
 
 def check_list(value: object, name: str, expected: type[_T], noun: str) -> list[_T]:
