@@ -58,6 +58,8 @@ from .state import MPSState
 from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
 from .state_resources import MPSStateResourceList
 from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
@@ -124,6 +126,8 @@ __all__ = [
     "MTLRegion",
     "MTLSize",
     "MTLStorageMode",
+    "MTLTexture",
+    "MTLTextureDescriptor",
     "MTLTextureType",
     "MTLTextureUsage",
     "NoDeviceError",
