@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mpsrnn_cy as mps
 
-from .entries import AppleClass, method, read_only, read_write
+from .entries import AppleClass, Kind, absent, class_method, method, read_only, read_write
 
 __all__ = ["METAL"]
 
@@ -18,6 +18,7 @@ _DEVICE = AppleClass(
         read_only("currentAllocatedSize"),
         method("newCommandQueue", "makeCommandQueue()"),
         method("newBufferWithLength:options:", "makeBuffer(length:options:)", "options is an `MTLStorageMode`"),
+        method("newTextureWithDescriptor:", "makeTexture(descriptor:)"),
         method("newBufferWithBytes:length:options:", "makeBuffer(bytes:length:options:)"),
     ),
     ours={"number_of_threads": "CPU threads of a portable device"},
@@ -65,12 +66,13 @@ _TEXTURE = AppleClass(
         read_only("device"),
         read_only("width"),
         read_only("height"),
-        read_only("depth"),
+        absent(Kind.READ_ONLY, "depth", "depth", "images are of two dimensions"),
         read_only("arrayLength"),
         read_only("pixelFormat"),
         read_only("textureType"),
         read_only("usage"),
         read_only("storageMode"),
+        read_only("allocatedSize"),
         read_write("label", None),
     ),
 )
@@ -83,11 +85,16 @@ _TEXTURE_DESCRIPTOR = AppleClass(
         read_write("pixelFormat"),
         read_write("width", 1),
         read_write("height", 1),
-        read_write("depth", 1),
+        absent(Kind.READ_WRITE, "depth", "depth", "images are of two dimensions"),
         read_write("arrayLength", 1),
         read_write("usage"),
         read_write("storageMode"),
+        class_method(
+            "texture2DDescriptorWithPixelFormat:width:height:mipmapped:",
+            "texture2DDescriptor(pixelFormat:width:height:mipmapped:)",
+        ),
     ),
+    ours={"copy": "an independent copy"},
 )
 
 METAL = (_DEVICE, _QUEUE, _COMMAND_BUFFER, _BUFFER, _TEXTURE, _TEXTURE_DESCRIPTOR)

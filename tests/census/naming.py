@@ -24,8 +24,7 @@ _WORDS = {
     "tanH": "tanh",
     "UInt": "Uint",
     "uInt": "uint",
-    "2DArray": "2dArray",
-    "2D": "2d",
+    "2D": "_2d",
     "xWidthx": "XWidthX",
     "xHeightx": "XHeightX",
 }
@@ -50,7 +49,7 @@ def snake(swift: str) -> str:
 
 def case(swift: str) -> str:
     """A Swift enum case in capitals."""
-    return snake(swift).rstrip("_").lstrip("_").upper().replace("TYPE2D", "TYPE_2D")
+    return snake(swift).rstrip("_").lstrip("_").upper()
 
 
 def signature(swift: str) -> Signature:

@@ -37,6 +37,7 @@ _STATE = AppleClass(
         ),
         absent(Kind.READ_ONLY, "resource", "resource", "deprecated by Apple; `resource(at, allocate_memory)`"),
     ),
+    ours={"device": "where its resources live"},
 )
 
 _RESOURCE_LIST = AppleClass(
@@ -47,6 +48,7 @@ _RESOURCE_LIST = AppleClass(
         method("appendTexture:", "appendTexture(_ descriptor:)"),
         method("appendBuffer:", "appendBuffer(_ size:)"),
     ),
+    ours={"make_resources": "the resources of one state, before they have memory"},
 )
 
 _TEXTURE_INFO = AppleClass(
@@ -93,7 +95,7 @@ _MATRIX_STATE = AppleClass(
         absent(Kind.INITIALISER, "init", "init()", _MADE),
     ),
     base="MPSState",
-    ours=_EXTRAS,
+    ours={**_EXTRAS, "rows": "sequences of the batch"},
 )
 
 _TRAINING_STATE = AppleClass(
