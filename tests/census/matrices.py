@@ -59,7 +59,12 @@ _MATRIX = AppleClass(
         method("synchronizeOnCommandBuffer:", "synchronize(on:)", "checks, then does nothing: storage is shared"),
         method("resourceSize", "resourceSize()"),
     ),
-    ours={"from_numpy": "a matrix of an array", "to_numpy": "the array of a matrix", "storage_range": _RANGE},
+    ours={
+        "from_numpy": "a matrix of an array",
+        "from_dlpack": "a matrix of another library's tensor",
+        "to_numpy": "the array of a matrix",
+        "storage_range": _RANGE,
+    },
 )
 
 _VECTOR_DESCRIPTOR = AppleClass(
@@ -96,7 +101,12 @@ _VECTOR = AppleClass(
         method("synchronizeOnCommandBuffer:", "synchronize(on:)", "checks, then does nothing: storage is shared"),
         method("resourceSize", "resourceSize()"),
     ),
-    ours={"from_numpy": "a vector of an array", "to_numpy": "the array of a vector", "storage_range": _RANGE},
+    ours={
+        "from_numpy": "a vector of an array",
+        "from_dlpack": "a vector of another library's tensor",
+        "to_numpy": "the array of a vector",
+        "storage_range": _RANGE,
+    },
 )
 
 _TEMPORARY_MATRIX = AppleClass(
