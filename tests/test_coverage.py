@@ -15,6 +15,7 @@ import mpsrnn_cy as mps
 from census import CLASSES, ENUMS, FUNCTIONS, OURS, UNSAID, AppleClass, AppleEnum, Constant, Function, Kind, Member
 from census.__main__ import PATH
 from census.document import document
+from census.naming import case, signature
 from census.objects import OBJECTS
 
 _EXISTING = {name: cls for name, cls in CLASSES.items() if cls.exists}
@@ -54,6 +55,30 @@ def _constructor_parameters(cls: type) -> set[str]:
         if isinstance(function, ast.FunctionDef) and function.name in ("__new__", "__init__"):
             found |= {argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)}
     return found
+
+
+@pytest.mark.parametrize(
+    ("swift", "python"),
+    {
+        "getRecurrentOutputImage(forLayerIndex:)": ("get_recurrent_output_image", ("for_layer_index",)),
+        "cnnNeuronPReLUDescriptor(with:noCopy:)": ("cnn_neuron_prelu_descriptor", ("with_", "no_copy")),
+        "unarchivedObject(of:from:device:)": ("unarchived_object", ("of", "from_", "device")),
+        "readBytes(_ dataBytes:imageIndex:)": ("read_bytes", ("data_bytes", "image_index")),
+        "rangesForUInt8Kernel()": ("ranges_for_uint8_kernel", ()),
+        "mpsMTLDevice()": ("mps_mtl_device", ()),
+        "texture2DDescriptor(pixelFormat:)": ("texture_2d_descriptor", ("pixel_format",)),
+    }.items(),
+    ids=str,
+)
+def test_rule_of_names(swift: str, python: tuple[str, tuple[str, ...]]) -> None:
+    assert signature(swift) == python
+
+
+@pytest.mark.parametrize(
+    ("swift", "python"), {"type2DArray": "TYPE_2D_ARRAY", "reLUN": "RELUN", "float16": "FLOAT16"}.items(), ids=str
+)
+def test_rule_of_cases(swift: str, python: str) -> None:
+    assert case(swift) == python
 
 
 def test_document_is_the_tables() -> None:

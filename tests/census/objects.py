@@ -83,7 +83,7 @@ def _resource_list(_: mps.MTLDevice) -> Any:
 
 def _texture_info(device: mps.MTLDevice) -> Any:
     state = mps.MPSState(device=device, texture_descriptor=mps.MTLTextureDescriptor())
-    return state.texture_info(at=0)
+    return state.texture_info(0)
 
 
 OBJECTS: dict[str, Callable[[mps.MTLDevice], Any]] = {
