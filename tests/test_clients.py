@@ -211,3 +211,57 @@ def test_one_matrix_with_offsets_is_as_good_as_many(device: mps.MTLDevice) -> No
     command.wait_until_completed()
     found = np.frombuffer(destination.data.contents(), np.float32).reshape(2, 5, 4)
     np.testing.assert_array_equal(found.swapaxes(0, 1), expected)
+
+
+# PyObjC, the bridge of Python programs to Apple's own: what of its ways holds here as well. ----------------------
+
+
+@pytest.mark.parametrize("layer_type", LAYERS)
+def test_flags_are_bool_and_enumerations_are_integers(device: mps.MTLDevice, layer_type: Any) -> None:
+    layer = layer_type(device, rnn_descriptor=single())
+    for flag in ("store_all_intermediate_states", "recurrent_output_is_temporary"):
+        assert getattr(layer, flag) is False
+        setattr(layer, flag, True)
+        assert getattr(layer, flag) is True
+    layer.bidirectional_combine_mode = 2
+    assert layer.bidirectional_combine_mode == 2
+    assert mps.MPSRNNMatrixId.LSTM_INPUT_GATE_BIAS_TERMS == 6
+
+
+def test_tuples_are_structures_and_any_buffer_is_memory(device: mps.MTLDevice) -> None:
+    layer = mps.MPSRNNImageInferenceLayer(device, single())
+    layer.offset = (1, 2, 3)
+    assert layer.offset == mps.MPSOffset(1, 2, 3)
+    layer.clip_rect = ((0, 1, 0), (2, 3, 1))
+    assert layer.clip_rect.size.height == 3
+    image = mps.MPSImage.from_numpy(device, np.array([[[0.5]]], np.float32))
+    into = bytearray(4)
+    image.read_bytes(into, 0, region=((0, 0, 0), (1, 1, 1)), feature_channel_info=(0, 1), image_index=0)
+    assert np.frombuffer(into, np.float32).tolist() == [0.5]
+
+
+def test_data_source_in_python_is_asked_in_order(device: mps.MTLDevice) -> None:
+    """The bridge cannot return weights from Python, which is why its users need Objective-C; here they do not."""
+    calls: list[str] = []
+
+    class Source:
+        def __getattr__(self, name: str) -> Any:
+            answers = {
+                "load": True,
+                "label": None,
+                "descriptor": mps.MPSCNNConvolutionDescriptor(1, 1, 1, 1),
+                "data_type": mps.MPSDataType.FLOAT32,
+                "weights": np.array([2], np.float32),
+                "bias_terms": np.array([0.5], np.float32),
+                "purge": None,
+            }
+            if name not in answers:
+                raise AttributeError(name)
+            return lambda: calls.append(name) or answers[name]
+
+    layer = mps.MPSRNNImageInferenceLayer(device, single(input_weights=Source()))
+    assert (calls[0], calls[-1], calls.count("load"), calls.count("purge")) == ("load", "purge", 1, 1)
+    calls.clear()
+    assert layer.predict(np.ones((1, 1, 1, 1), np.float32)).item() == 2.5
+    assert layer.copy().predict(np.ones((1, 1, 1, 1), np.float32)).item() == 2.5
+    assert not calls

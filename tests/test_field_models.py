@@ -48,6 +48,15 @@ def test_image_layer_over_single_pixels(device: mps.MTLDevice, model: Model) -> 
     hold(layer.predict(xs[:, :, None, None])[:, :, 0, 0], model, weights, xs)
 
 
+@pytest.mark.parametrize("model", VECTORS.values(), ids=VECTORS)
+def test_matrix_layer(device: mps.MTLDevice, model: Model) -> None:
+    rng = np.random.default_rng(43)
+    weights = weights_of(model, rng)
+    xs = rng.standard_normal((STEPS, 3, INPUTS)).astype(np.float32)
+    descriptor = conversion.descriptor(model.cell(weights, INPUTS, HIDDEN))
+    hold(mps.MPSRNNMatrixInferenceLayer(device, descriptor).predict(xs), model, weights, xs)
+
+
 @pytest.mark.parametrize("model", [MODELS["RAFT ConvGRU"]], ids=["RAFT ConvGRU"])
 def test_without_the_flip_it_is_another(device: mps.MTLDevice, model: Model) -> None:
     rng = np.random.default_rng(42)
