@@ -14,7 +14,15 @@ from .cells import Cell, CellKind, GateWeights
 from .enums import MPSDataType, MPSRNNMatrixId
 from .errors import BadArgumentError
 
-__all__ = ["WeightKind", "WeightSlot", "initial_values", "weight_data_type", "weight_slots"]
+__all__ = [
+    "CellLayout",
+    "WeightKind",
+    "WeightSlot",
+    "cell_layout",
+    "initial_values",
+    "weight_data_type",
+    "weight_slots",
+]
 
 
 class WeightKind(IntEnum):
@@ -139,6 +147,22 @@ def _id(ids: _GateIds, kind: WeightKind) -> MPSRNNMatrixId:
     if kind in (WeightKind.MEMORY, WeightKind.DIAGONAL) and memory is not None:
         return memory
     return {WeightKind.INPUT: ids.input, WeightKind.RECURRENT: ids.recurrent, WeightKind.BIAS: ids.bias}[kind]
+
+
+@dataclass(frozen=True)
+class CellLayout:
+    """What two layers have in common that can use each other's training states."""
+
+    kind: CellKind
+    input_channels: int
+    output_channels: int
+    unit_transform: bool
+    slots: tuple[WeightSlot, ...]
+
+
+def cell_layout(cell: Cell) -> CellLayout:
+    """Describe a cell without its numbers."""
+    return CellLayout(cell.kind, cell.input_channels, cell.output_channels, cell.unit_transform, weight_slots(cell))
 
 
 def weight_data_type(cell: Cell) -> MPSDataType:
