@@ -25,6 +25,7 @@ from .enums import (
     MPSKernelOptions,
     MPSRNNBidirectionalCombineMode,
     MPSRNNSequenceDirection,
+    MPSStateResourceType,
     MTLCommandBufferStatus,
     MTLCPUCacheMode,
     MTLPixelFormat,
@@ -48,11 +49,17 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
+from .image_state import MPSRNNRecurrentImageState
 from .kernel import MPSCNNKernel, MPSKernel
 from .matrix import MPSMatrix, MPSTemporaryMatrix
 from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
-from .state import MPSRNNRecurrentImageState
+from .matrix_state import MPSRNNRecurrentMatrixState
+from .state import MPSState
+from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
+from .state_resources import MPSStateResourceList
 from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
@@ -92,9 +99,16 @@ __all__ = [
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
     "MPSRNNRecurrentImageState",
+    "MPSRNNRecurrentMatrixState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
     "MPSRectNoClip",
+    "MPSState",
+    "MPSStateBatchIncrementReadCount",
+    "MPSStateBatchResourceSize",
+    "MPSStateBatchSynchronize",
+    "MPSStateResourceList",
+    "MPSStateResourceType",
     "MPSTemporaryMatrix",
     "MPSTemporaryVector",
     "MPSVector",
@@ -112,6 +126,8 @@ __all__ = [
     "MTLRegion",
     "MTLSize",
     "MTLStorageMode",
+    "MTLTexture",
+    "MTLTextureDescriptor",
     "MTLTextureType",
     "MTLTextureUsage",
     "NoDeviceError",

@@ -7,6 +7,8 @@ from .arguments import Buffer
 from .buffer import MTLBuffer
 from .enums import MTLCommandBufferStatus, MTLStorageMode
 from .errors import CommandError
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 
 __all__ = [
     "MTLCommandBuffer",
@@ -41,6 +43,7 @@ class MTLDevice:
     @number_of_threads.setter
     def number_of_threads(self, value: int) -> None: ...
     def make_command_queue(self) -> MTLCommandQueue: ...
+    def make_texture(self, descriptor: MTLTextureDescriptor) -> MTLTexture: ...
     @overload
     def make_buffer(self, *, length: int, bytes: None = None, options: MTLStorageMode = ...) -> MTLBuffer: ...
     @overload

@@ -132,6 +132,28 @@ cdef class MTLDevice:
         queue.device = self
         return queue
 
+    def make_texture(self, descriptor):
+        """Make a texture, with undefined contents.
+
+        Parameters
+        ----------
+        descriptor : MTLTextureDescriptor
+            Its type, format and size; later changes to the descriptor change nothing here.
+
+        Returns
+        -------
+        MTLTexture
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the device has no memory for it.
+        """
+        # Textures are made on devices, and their module is built on this one.
+        from .texture import make_texture
+
+        return make_texture(self, descriptor)
+
     def make_buffer(self, *, length=None, bytes=None, options=MTLStorageMode.SHARED):
         """Make a buffer: of zeroed memory, or a copy of the caller's.
 

@@ -10,8 +10,8 @@ from .descriptors import MPSRNNDescriptor
 from .device import MTLCommandBuffer, MTLDevice
 from .enums import MPSRNNBidirectionalCombineMode
 from .image import MPSImage
+from .image_state import MPSRNNRecurrentImageState
 from .kernel import MPSCNNKernel
-from .state import MPSRNNRecurrentImageState
 
 __all__ = ["MPSRNNImageInferenceLayer"]
 

@@ -4,7 +4,6 @@ import os
 
 cimport cython
 from cpython.object cimport Py_TPFLAGS_BASETYPE
-from cpython.type cimport PyType_HasFeature
 
 from .archive import decode_layer, encode_layer
 from .arguments import enum_member, instance_of, integer, option_set
@@ -37,7 +36,7 @@ cdef class MPSKernel:
 
     def __cinit__(self, device=None, *args, key=None, **kwargs):
         # Layers are final. What can be derived from is one of the bases below, or a caller's class over one.
-        if PyType_HasFeature(type(self), Py_TPFLAGS_BASETYPE):
+        if type(self).__flags__ & Py_TPFLAGS_BASETYPE:
             raise BadTypeError(f"{type(self).__name__}: cannot be constructed, expected one of the layers")
         if key is not None and key is not _key:
             raise BadTypeError(f"{type(self).__name__}: got an unexpected argument key")

@@ -128,7 +128,11 @@ cdef class MPSTemporaryMatrix(MPSMatrix):
         Its size, element type and strides.
     """
 
-    def __cinit__(self, command_buffer, matrix_descriptor):
+    def __cinit__(self, command_buffer=None, matrix_descriptor=None, *, key=None):
+        if key is _key:
+            return
+        if key is not None:
+            raise BadTypeError("MPSTemporaryMatrix: got an unexpected argument key")
         layout = instance_of(matrix_descriptor, "matrix_descriptor", MPSMatrixDescriptor).layout()
         fill_temporary(self, layout, command_buffer)
 
@@ -159,7 +163,12 @@ def _check_persistent(cls):
 
 
 cdef MPSMatrix matrix_over(layout, MTLBuffer buffer, size_t offset, read_count):
-    cdef MPSMatrix matrix = MPSMatrix.__new__(MPSMatrix, key=_key)
-    matrix._fill(layout, buffer.device, buffer if read_count is None else None, offset)
-    matrix._read_count = read_count
+    cdef MPSMatrix matrix
+    if read_count is None:
+        matrix = MPSMatrix.__new__(MPSMatrix, key=_key)
+        matrix._fill(layout, buffer.device, buffer, offset)
+    else:
+        matrix = MPSTemporaryMatrix.__new__(MPSTemporaryMatrix, key=_key)
+        matrix._fill(layout, buffer.device, None, offset)
+        matrix._read_count = read_count
     return matrix

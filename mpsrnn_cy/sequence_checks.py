@@ -10,8 +10,8 @@ from .device import MTLDevice
 from .enums import MTLTextureUsage
 from .errors import BadArgumentError
 from .image import MPSImage
+from .image_state import MPSRNNRecurrentImageState
 from .layer_checks import check_list
-from .state import MPSRNNRecurrentImageState
 
 __all__ = ["SequenceChecks"]
 

@@ -103,7 +103,7 @@ cdef class MPSTemporaryVector(MPSVector):
         Its length, element type and stride.
     """
 
-    def __cinit__(self, command_buffer, descriptor):
+    def __cinit__(self, command_buffer=None, descriptor=None):
         layout = instance_of(descriptor, "descriptor", MPSVectorDescriptor).layout()
         fill_temporary(self, layout, command_buffer)
 
