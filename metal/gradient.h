@@ -61,16 +61,16 @@ static inline void add_back(thread row_values<ROWS> &sums, device const gradient
     if (first == MPSRNN_ABSENT || at.row >= step.rows) {
         return;
     }
-    device const float4 *delta[ROWS];
+    ulong delta[ROWS];
     for (int i = 0; i < ROWS; ++i) {
         const uint row = min(at.row + uint(i), step.rows - 1);      // the results of rows that are not there go unused
-        delta[i] = step.delta + (ulong(row) * gates + gate) * p.slices;
+        delta[i] = (ulong(row) * gates + gate) * p.slices;
     }
     device const vec<T, 4> *w = weights + (first + at.slice * p.slices * 4);
     for (uint s = 0; s < p.slices; ++s) {
         float4 value[ROWS];
         for (int i = 0; i < ROWS; ++i) {
-            value[i] = delta[i][s];
+            value[i] = step.delta[delta[i] + s];
         }
         for (int k = 0; k < 4; ++k) {
             const float4 column = float4(w[k]);

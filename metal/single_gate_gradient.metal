@@ -1,4 +1,4 @@
-// Gradient of the single gate h1 = g(a), a = W*x + U*h0 + b. With d1 = dL/dh1 in two phases:
+// Gradient of the single gate (matrix_single_gate.metal). With d1 = dL/dh1 in two phases:
 //     da = d1 g'(a);   dL/dh0 = da U
 #include <metal_stdlib>
 using namespace metal;
@@ -7,8 +7,8 @@ using namespace metal;
 constant uint NEURON [[function_constant(MPSRNN_CONSTANT_NEURON_0)]];
 
 template <int ROWS>
-static inline void gate_phase(device const gradient_step &step, device const float4 *channels, place at,
-                              constant mpsrnn_cell_params &p)
+static inline void run_gate(device const gradient_step &step, device const float4 *channels, place at,
+                            constant mpsrnn_cell_params &p)
 {
     for (uint row = at.row; row < min(at.row + ROWS, step.rows); ++row) {
         const float4 sum = gate_sum(step, row, 1, 0, at, p);
@@ -19,8 +19,8 @@ static inline void gate_phase(device const gradient_step &step, device const flo
 
 // Rows that had ended before this step hand on what they got.
 template <typename T, int ROWS>
-static inline void carry_phase(device const gradient_step &step, device const vec<T, 4> *weights, place at,
-                               constant mpsrnn_cell_params &p, constant mpsrnn_gradient_params &g)
+static inline void run_carry(device const gradient_step &step, device const vec<T, 4> *weights, place at,
+                             constant mpsrnn_cell_params &p, constant mpsrnn_gradient_params &g)
 {
     row_values<ROWS> output = zero_rows<ROWS>();
     add_back<T, ROWS>(output, step, 1, 0, g.recurrent[0], weights, at, p);
@@ -42,17 +42,15 @@ kernel void single_gate_gradient(
     uint2 position [[thread_position_in_grid]],
     uint2 size     [[threads_per_grid]])
 {
+    place at;
+    at.row = position.y * ROWS;
     for (uint t = run.last_step; t > run.first_step; --t) {
-        device const gradient_step &step = steps[t - 1];
         for (uint phase = run.first_phase; phase < run.last_phase; ++phase) {
-            for (uint slice = position.x; slice < p.slices; slice += size.x) {
-                place at;
-                at.slice = slice;
-                at.row = position.y * ROWS;
+            for (at.slice = position.x; at.slice < p.slices; at.slice += size.x) {
                 if (phase == 0) {
-                    gate_phase<ROWS>(step, channels, at, p);
+                    run_gate<ROWS>(steps[t - 1], channels, at, p);
                 } else {
-                    carry_phase<T, ROWS>(step, weights, at, p, g);
+                    run_carry<T, ROWS>(steps[t - 1], weights, at, p, g);
                 }
             }
             threadgroup_barrier(mem_flags::mem_device);

@@ -5,7 +5,7 @@ using namespace metal;
 
 // The slices of the grid are those of the input channels, its planes the time steps.
 template <typename T, int ROWS>
-kernel void source_gradient(
+kernel void input_gradient(
     constant mpsrnn_cell_params     &p       [[buffer(MPSRNN_BUFFER_PARAMS)]],
     device const vec<T, 4>          *weights [[buffer(MPSRNN_BUFFER_WEIGHTS)]],
     device const gradient_step      *steps   [[buffer(MPSRNN_BUFFER_STEPS)]],
@@ -40,7 +40,7 @@ kernel void source_gradient(
     }
 }
 
-template [[host_name("source_gradient_half_1")]] kernel decltype(source_gradient<half, 1>) source_gradient<half, 1>;
-template [[host_name("source_gradient_half_4")]] kernel decltype(source_gradient<half, 4>) source_gradient<half, 4>;
-template [[host_name("source_gradient_float_1")]] kernel decltype(source_gradient<float, 1>) source_gradient<float, 1>;
-template [[host_name("source_gradient_float_4")]] kernel decltype(source_gradient<float, 4>) source_gradient<float, 4>;
+template [[host_name("input_gradient_half_1")]] kernel decltype(input_gradient<half, 1>) input_gradient<half, 1>;
+template [[host_name("input_gradient_half_4")]] kernel decltype(input_gradient<half, 4>) input_gradient<half, 4>;
+template [[host_name("input_gradient_float_1")]] kernel decltype(input_gradient<float, 1>) input_gradient<float, 1>;
+template [[host_name("input_gradient_float_4")]] kernel decltype(input_gradient<float, 4>) input_gradient<float, 4>;
