@@ -3,6 +3,7 @@
 #ifndef MPSRNN_PARAMS_H
 #define MPSRNN_PARAMS_H
 #ifndef __METAL_VERSION__
+#include <assert.h>
 #include <stdint.h>
 #endif
 
@@ -96,7 +97,7 @@ typedef struct {
     uint32_t state_rows;                // that have a previous state; it is zero for others. Those past `rows` keep it
     uint32_t unused;
 } mpsrnn_matrix_step;
-_Static_assert(sizeof(mpsrnn_matrix_step) == MPSRNN_MATRIX_STEP_SIZE, "the layout of matrix_step in matrix_cell.h");
+static_assert(sizeof(mpsrnn_matrix_step) == MPSRNN_MATRIX_STEP_SIZE, "the layout of matrix_step in matrix_cell.h");
 #endif
 
 // ---- Training, and copies of matrices ----

@@ -274,11 +274,17 @@ typedef struct {
     id<MTLBuffer> weights, channels;
 } mcy_matrix_weights;
 
-/* Where the memory of one cell begins in a sequence's own buffer; see mpsrnn_matrix_step. */
+/* Where the memory of one cell begins in a sequence's own buffer, see mpsrnn_matrix_step. */
 typedef struct {
     size_t output, memory, gate, reset, updated;
     size_t output_count;                        /* h of so many steps: all, or two in turn */
 } mcy_matrix_scratch;
+
+/* Gates of a cell, as they are counted in `sums`. */
+static inline uint32_t mcy_gate_count(mpsrnn_cell_kind kind)
+{
+    return kind == MPSRNN_CELL_SINGLE_GATE ? 1 : kind == MPSRNN_CELL_GRU ? 3 : 4;
+}
 
 /* One stack of cells over one sequence. The caller fills in the first part, which he keeps alive, and zeroes the rest;
  * then he checks, prepares, encodes and, whatever happened, destroys it. Once prepared, encoding cannot fail. */
@@ -302,9 +308,13 @@ struct mcy_matrix_sequence {
     uint32_t rows;                              /* of the first source, which has most */
     mcy_matrix_scratch *scratch;                /* by cell */
     id<MTLComputePipelineState> *pipelines;     /* by cell; owned by the device */
-    id<MTLBuffer> memory, table;                /* nil if there is none; steps by cell */
+    MCYBuffer *memory;                          /* nil if all of it is the caller's */
+    MCYBuffer *table;                           /* steps by cell */
 };
 
+/* The cells of a layer object, in `cells`, which the caller frees. */
+mpsrnn_status mcy_matrix_sequence_choose_cells(mcy_matrix_sequence *sequence, MCYMatrixLayer *layer,
+                                               mcy_direction direction, mpsrnn_error *error);
 mpsrnn_status mcy_matrix_sequence_check(mcy_matrix_sequence *sequence, mpsrnn_error *error);
 mpsrnn_status mcy_matrix_sequence_prepare(mcy_matrix_sequence *sequence, mpsrnn_error *error);
 void mcy_matrix_sequence_encode(const mcy_matrix_sequence *sequence);
