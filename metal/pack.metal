@@ -53,7 +53,7 @@ kernel void pack_channels(
     uint3 at [[thread_position_in_grid]])
 {
     device const pack &p = packs[at.z];
-    if (at.x * 4 < p.lanes) {
+    if (at.x * 4 < p.lanes && at.y == 0) {
         ((device float4 *)p.packed)[ulong(at.x) * p.places + p.place] = float4(four_lanes<T>(p, at.x, 0));
     }
 }

@@ -112,7 +112,7 @@ typedef struct {
     uint32_t from_half, to_half;        // whether the elements are half, else float
     uint32_t rows, columns;
 } mpsrnn_matrix_copy;
-_Static_assert(sizeof(mpsrnn_matrix_copy) == MPSRNN_MATRIX_COPY_SIZE, "the layout of matrix_copy in copy_matrix.metal");
+static_assert(sizeof(mpsrnn_matrix_copy) == MPSRNN_MATRIX_COPY_SIZE, "the layout of matrix_copy in copy_matrix.metal");
 #endif
 
 // One matrix or vector to pack. A lane is one of the four channels that a unit of the packed weights holds, its depth
@@ -126,7 +126,7 @@ typedef struct {
     uint32_t lanes, depth;
     uint32_t place, places;             // which of those that share an index, such as gates
 } mpsrnn_pack;
-_Static_assert(sizeof(mpsrnn_pack) == MPSRNN_PACK_SIZE, "the layout of pack in pack.metal");
+static_assert(sizeof(mpsrnn_pack) == MPSRNN_PACK_SIZE, "the layout of pack in pack.metal");
 #endif
 
 // What the kernels of gradients know of the weights: where a gate's matrix begins, in units of four elements, packed as
@@ -157,7 +157,7 @@ typedef struct {
     uint32_t source_gradient_stride;    // in elements
     uint32_t rows;                      // of the batch that run at this step
 } mpsrnn_gradient_step;
-_Static_assert(sizeof(mpsrnn_gradient_step) == MPSRNN_GRADIENT_STEP_SIZE, "the layout of gradient_step in gradient.h");
+static_assert(sizeof(mpsrnn_gradient_step) == MPSRNN_GRADIENT_STEP_SIZE, "the layout of gradient_step in gradient.h");
 #endif
 
 // What a gate's delta is multiplied with to make the gradient of one of its matrices.
@@ -178,7 +178,7 @@ typedef struct {
     uint32_t columns;
     uint32_t gate, operand;
 } mpsrnn_weight_gradient;
-_Static_assert(sizeof(mpsrnn_weight_gradient) == MPSRNN_WEIGHT_GRADIENT_SIZE,
+static_assert(sizeof(mpsrnn_weight_gradient) == MPSRNN_WEIGHT_GRADIENT_SIZE,
                "the layout of weight_gradient in weight_gradient.metal");
 #endif
 

@@ -99,7 +99,7 @@ kernel void vector_gradient(
     uint3 at [[thread_position_in_grid]])
 {
     device const weight_gradient &g = gradients[at.z];
-    if (at.x >= p.slices) {
+    if (at.x >= p.slices || at.y > 0) {
         return;
     }
     float4 sum = float4(0.0f);

@@ -105,6 +105,8 @@ mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor 
 
 mpsrnn_status mcy_buffer_create(MCYDevice *device, size_t length, MTLResourceOptions options, MCYBuffer **out,
                                 mpsrnn_error *error);
+mpsrnn_status mcy_buffer_create_with_bytes(MCYDevice *device, const void *bytes, size_t length, MCYBuffer **out,
+                                           mpsrnn_error *error);
 
 /* ---- image_state.m ---- */
 
