@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from ctypes import c_bool, c_char, c_float, c_int, c_int32, c_size_t, c_uint32, c_void_p
+from ctypes import c_bool, c_char, c_float, c_int, c_int32, c_size_t, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,16 @@ class Cell(ctypes.Structure):
     ]
 
 
+class DeviceInfo(ctypes.Structure):
+    _fields_ = [
+        ("name", c_char * 256),
+        ("registry_id", c_uint64),
+        ("max_buffer_length", c_uint64),
+        ("current_allocated_size", c_uint64),
+        ("thread_count", c_uint32),
+    ]
+
+
 class CommandInfo(ctypes.Structure):
     _fields_ = [
         ("status", c_uint32),
@@ -145,6 +155,23 @@ class Handle:
     def __del__(self) -> None:
         if self.value:
             plain("release", None, self.value)
+
+
+class Device(Handle):
+    """The default device."""
+
+    def __init__(self) -> None:
+        super().__init__("device_create_default")
+
+    @property
+    def thread_count(self) -> int:
+        info = DeviceInfo()
+        plain("device_get_info", None, self.value, pointer(info))
+        return info.thread_count
+
+    @thread_count.setter
+    def thread_count(self, count: int) -> None:
+        call("device_set_thread_count", self.value, c_uint32(count))
 
 
 class Buffer(Handle):

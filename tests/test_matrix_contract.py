@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import c_int, c_size_t, c_uint32
+from ctypes import c_int, c_size_t
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from contract import (
     CONCATENATE,
     NONE,
     Command,
+    Device,
     Handle,
     MatrixLayer,
     MatrixState,
@@ -101,13 +102,13 @@ SMALL_STACKS = [name for name in STACKS if name != "large"]
 class Machine(NamedTuple):
     """A device and a queue of the contract."""
 
-    device: Handle
+    device: Device
     queue: Handle
 
 
 @pytest.fixture
 def machine(each_build: mps.MTLDevice) -> Machine:
-    device = Handle("device_create_default")
+    device = Device()
     return Machine(device, Handle("queue_create", device.value))
 
 
@@ -296,9 +297,12 @@ def test_all_states_or_the_last_one(machine: Machine, cells: list[oracle.Cell]) 
 def test_thread_count_changes_no_bit(machine: Machine, cells: list[oracle.Cell]) -> None:
     sources = inputs(cells, (9, 8, 3))
     outcomes = []
-    for count in (1, 2, 5):
-        call("device_set_thread_count", machine.device.value, c_uint32(count))
-        outcomes.append(run(machine, cells, sources))
+    before = machine.device.thread_count
+    try:
+        for machine.device.thread_count in (1, 2, 5):
+            outcomes.append(run(machine, cells, sources))
+    finally:
+        machine.device.thread_count = before
     for outcome in outcomes[1:]:
         for x, y in zip(outcome.results, outcomes[0].results, strict=True):
             assert_same_bits(x, y)
