@@ -57,7 +57,15 @@ from .matrix_state import MPSRNNRecurrentMatrixState
 from .state import MPSState
 from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
 from .state_resources import MPSStateResourceList
-from .structures import MPSImageReadWriteParams, MPSOffset, MPSRectNoClip, MTLOrigin, MTLRegion, MTLSize
+from .structures import (
+    MPSImageReadWriteParams,
+    MPSOffset,
+    MPSRectNoClip,
+    MPSStateTextureInfo,
+    MTLOrigin,
+    MTLRegion,
+    MTLSize,
+)
 from .texture import MTLTexture
 from .texture_descriptor import MTLTextureDescriptor
 from .vector import MPSTemporaryVector, MPSVector
@@ -109,6 +117,7 @@ __all__ = [
     "MPSStateBatchSynchronize",
     "MPSStateResourceList",
     "MPSStateResourceType",
+    "MPSStateTextureInfo",
     "MPSTemporaryMatrix",
     "MPSTemporaryVector",
     "MPSVector",

@@ -5,10 +5,11 @@ from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES
 
 import numpy as np
 
-from .arguments import enum_member, integer
+from .arguments import integer
 from .arguments import label as checked_label
 from .enums import MTLStorageMode
 from .errors import BadArgumentError, BadTypeError
+from .texture_descriptor import storage_mode_of
 
 from .device cimport api, check
 
@@ -76,6 +77,11 @@ cdef class MTLBuffer:
         return self._length
 
     @property
+    def allocated_size(self):
+        """Bytes of memory behind it."""
+        return self._length
+
+    @property
     def storage_mode(self):
         """SHARED, or PRIVATE: out of the CPU's reach."""
         return self._storage_mode
@@ -117,7 +123,7 @@ cdef MTLBuffer _wrap_buffer(native.mpsrnn_buffer handle, MTLDevice device, stora
 
 def make_buffer(MTLDevice device, length, bytes, options):
     """Make a buffer as `MTLDevice.make_buffer` does."""
-    mode = _storage_mode(options)
+    mode = storage_mode_of(options, "options")
     if bytes is None:
         if length is None:
             raise BadArgumentError("length: got None, expected the length of the buffer, or bytes to fill it from")
@@ -131,14 +137,6 @@ def make_buffer(MTLDevice device, length, bytes, options):
     buffer = create_buffer(device, size, mode)
     np.frombuffer(buffer, np.uint8)[...] = source[:size]
     return buffer
-
-
-def _storage_mode(options):
-    """Check the one option that devices with unified memory have for buffers."""
-    mode = enum_member(options, "options", MTLStorageMode)
-    if mode not in (MTLStorageMode.SHARED, MTLStorageMode.PRIVATE):
-        raise BadArgumentError(f"options: got {mode.name}, expected SHARED or PRIVATE")
-    return mode
 
 
 def _checked_length(device, length):

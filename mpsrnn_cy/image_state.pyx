@@ -173,5 +173,5 @@ cdef MPSRNNRecurrentImageState wrap_image_state(
     if temporary_on is None:
         state._owner = owner
     else:
-        state._read_count = ReadCount(temporary_on, "a temporary MPSRNNRecurrentImageState", owner)
+        state._read_count = ReadCount(temporary_on, "MPSRNNRecurrentImageState", owner)
     return state

@@ -182,7 +182,7 @@ cdef MPSRNNRecurrentMatrixState make_matrix_state(MTLDevice device, rows, cells,
     if temporary_on is None:
         state._buffer = buffer
     else:
-        state._read_count = ReadCount(temporary_on, "a temporary MPSRNNRecurrentMatrixState", buffer)
+        state._read_count = ReadCount(temporary_on, "MPSRNNRecurrentMatrixState", buffer)
     return state
 
 

@@ -10,7 +10,10 @@ from .enums import MPSStateResourceType
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .state_resources import MPSStateResourceList
+from .structures import MPSStateTextureInfo
 from .temporary import ReadCount
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 
 __all__ = ["MPSState"]
 
@@ -23,9 +26,10 @@ class MPSState:
         *,
         device: MTLDevice | None = None,
         buffer_size: int | None = None,
+        texture_descriptor: MTLTextureDescriptor | None = None,
         resource_list: MPSStateResourceList | None = None,
-        resource: MTLBuffer | None = None,
-        resources: Sequence[MTLBuffer] | None = None,
+        resource: MTLBuffer | MTLTexture | None = None,
+        resources: Sequence[MTLBuffer | MTLTexture] | None = None,
     ) -> None: ...
     @classmethod
     def temporary_state(
@@ -33,6 +37,7 @@ class MPSState:
         with_command_buffer: MTLCommandBuffer,
         *,
         buffer_size: int | None = None,
+        texture_descriptor: MTLTextureDescriptor | None = None,
         resource_list: MPSStateResourceList | None = None,
     ) -> MPSState: ...
     @property
@@ -43,8 +48,9 @@ class MPSState:
     def is_temporary(self) -> bool: ...
     @property
     def resource_count(self) -> int: ...
-    def resource(self, at_index: int = 0, allocate_memory: bool = True) -> MTLBuffer | None: ...
+    def resource(self, at_index: int = 0, allocate_memory: bool = True) -> MTLBuffer | MTLTexture | None: ...
     def buffer_size(self, at_index: int) -> int: ...
+    def texture_info(self, at_index: int) -> MPSStateTextureInfo: ...
     def resource_type(self, at_index: int) -> MPSStateResourceType: ...
     def synchronize(self, on_command_buffer: MTLCommandBuffer) -> None: ...
     def resource_size(self) -> int: ...

@@ -10,7 +10,9 @@ from .enums import MPSStateResourceType, MTLStorageMode
 from .errors import BadArgumentError, BadTypeError, LifetimeError
 from .layer_checks import check_list
 from .state_resources import MPSStateResourceList, Resource
+from .structures import MPSStateTextureInfo
 from .temporary import ReadCount
+from .texture_descriptor import MTLTextureDescriptor
 
 __all__ = ["MPSState"]
 
@@ -27,11 +29,13 @@ cdef class MPSState:
         Where resources still to be made will live; not given with `resource` and `resources`.
     buffer_size : int
         One buffer of so many bytes.
+    texture_descriptor : MTLTextureDescriptor
+        One texture; storage modes are the state's.
     resource_list : MPSStateResourceList
         Any number of resources.
-    resource : MTLBuffer
+    resource : MTLBuffer or MTLTexture
         One that exists.
-    resources : list of MTLBuffer
+    resources : list of (MTLBuffer or MTLTexture)
         Several that exist, of one device.
 
     Attributes
@@ -40,45 +44,52 @@ cdef class MPSState:
         Where its resources live. Ours, not Apple's.
     """
 
-    def __init__(self, *, device=None, buffer_size=None, resource_list=None, resource=None, resources=None):
-        given = {"buffer_size": buffer_size, "resource_list": resource_list, "resource": resource}
-        given = {name: value for name, value in {**given, "resources": resources}.items() if value is not None}
-        if len(given) != 1:
+    def __init__(
+        self,
+        *,
+        device=None,
+        buffer_size=None,
+        texture_descriptor=None,
+        resource_list=None,
+        resource=None,
+        resources=None,
+    ):
+        described = _one_of("MPSState", buffer_size, texture_descriptor, resource_list)
+        if (described is not None) + (resource is not None) + (resources is not None) != 1:
             raise BadTypeError(
-                f"{type(self).__name__}: got {', '.join(given) or 'nothing'}, expected exactly one of buffer_size, "
-                "resource_list, resource and resources"
+                f"{type(self).__name__}: expected exactly one of buffer_size, texture_descriptor, resource_list, "
+                "resource and resources"
             )
-        if resource is None and resources is None:
-            owner = instance_of(device, "device", Device)
-            held = _described(owner, MTLStorageMode.SHARED, buffer_size, resource_list)
-        else:
-            if device is not None:
-                raise BadArgumentError("device: got a device besides resources, which have one, expected None")
-            held, owner = _existing(resource, resources)
-        self.device = owner
-        self._resources = held
+        if described is not None:
+            self.device = instance_of(device, "device", Device)
+            self._resources = described.make_resources(self.device, MTLStorageMode.SHARED)
+            return
+        if device is not None:
+            raise BadArgumentError("device: got a device besides resources, which have one, expected None")
+        self._resources, self.device = _existing(resource, resources)
 
     @classmethod
-    def temporary_state(cls, with_command_buffer, *, buffer_size=None, resource_list=None):
+    def temporary_state(
+        cls, with_command_buffer, *, buffer_size=None, texture_descriptor=None, resource_list=None
+    ):
         """Make a temporary state: its memory is out of the CPU's reach, and goes when its read count reaches 0.
 
         Parameters
         ----------
         with_command_buffer : MTLCommandBuffer
             The one whose encode calls may use it; not yet committed.
-        buffer_size, resource_list
+        buffer_size, texture_descriptor, resource_list
             At most one, as of the constructor; without, the state has no resources.
         """
         cdef MPSState state
         if cls is not MPSState:
             raise BadTypeError(f"{cls.__name__}: got temporary_state() of a derived class, expected MPSState's")
         command = check_command_buffer(with_command_buffer, None, "with_command_buffer")
-        if buffer_size is not None and resource_list is not None:
-            raise BadTypeError("resource_list: got it besides buffer_size, expected one of them")
-        held = _described(command.device, MTLStorageMode.PRIVATE, buffer_size, resource_list)
+        described = _one_of("temporary_state()", buffer_size, texture_descriptor, resource_list)
+        held = [] if described is None else described.make_resources(command.device, MTLStorageMode.PRIVATE)
         state = MPSState.__new__(MPSState)
         state.device = command.device
-        state._read_count = ReadCount(command, "a temporary MPSState", held)
+        state._read_count = ReadCount(command, "MPSState", held)
         return state
 
     @property
@@ -126,7 +137,7 @@ cdef class MPSState:
 
         Returns
         -------
-        MTLBuffer or None
+        MTLBuffer, MTLTexture or None
             None if there is no such resource, or if it does not exist yet and is not made.
         """
         found = _at(self, at_index)
@@ -136,6 +147,11 @@ cdef class MPSState:
         """Bytes of a buffer; 0 if the resource is none, or there is no such resource."""
         found = _at(self, at_index)
         return 0 if found is None else found.buffer_size
+
+    def texture_info(self, at_index):
+        """What a texture looks like, an `MPSStateTextureInfo`; zeros if the resource is none, or there is none."""
+        found = _at(self, at_index)
+        return MPSStateTextureInfo() if found is None else found.texture_info
 
     def resource_type(self, at_index):
         """What a resource is, an `MPSStateResourceType`; NONE if there is no such resource."""
@@ -184,19 +200,25 @@ cdef _at(MPSState state, at_index):
     return held[index] if index < len(held) else None
 
 
-def _described(device, storage_mode, buffer_size, resource_list):
-    """Resources still to be made."""
-    if buffer_size is not None:
-        size = integer(buffer_size, "buffer_size", minimum=1, maximum=device.max_buffer_length)
-        return [Resource.buffer(device, size, storage_mode)]
+def _one_of(what, buffer_size, texture_descriptor, resource_list):
+    """The resources that a caller described, a list of them or None; in one way at most."""
+    if (buffer_size is not None) + (texture_descriptor is not None) + (resource_list is not None) > 1:
+        raise BadTypeError(f"{what}: expected only one of buffer_size, texture_descriptor and resource_list")
     if resource_list is not None:
-        return instance_of(resource_list, "resource_list", MPSStateResourceList).make_resources(device, storage_mode)
-    return []
+        return instance_of(resource_list, "resource_list", MPSStateResourceList)
+    if buffer_size is None and texture_descriptor is None:
+        return None
+    described = MPSStateResourceList()
+    if buffer_size is not None:
+        described.append_buffer(integer(buffer_size, "buffer_size", minimum=1, maximum=2**63 - 1))
+    else:
+        described.append_texture(instance_of(texture_descriptor, "texture_descriptor", MTLTextureDescriptor))
+    return described
 
 
 def _existing(resource, resources):
     """Resources that exist, and their device."""
-    if resource is not None:
+    if resources is None:
         return [Resource.of(resource, "resource")], resource.device
     given = check_list(resources, "resources", object, "resource")
     held = [Resource.of(each, f"resources[{index}]") for index, each in enumerate(given)]

@@ -11,6 +11,7 @@ __all__ = [
     "MPSImageReadWriteParams",
     "MPSOffset",
     "MPSRectNoClip",
+    "MPSStateTextureInfo",
     "MTLOrigin",
     "MTLRegion",
     "MTLSize",
@@ -72,6 +73,25 @@ class MPSImageReadWriteParams(NamedTuple):
     """The first, a multiple of 4."""
     number_of_feature_channels_to_read_write: int
     """How many, at least 1; a multiple of 4 unless the offset is 0 or the last channel is reached."""
+
+
+class MPSStateTextureInfo(NamedTuple):
+    """What a texture of a state looks like; all zero for what is no texture."""
+
+    width: int = 0
+    """Columns of texels."""
+    height: int = 0
+    """Rows of texels."""
+    depth: int = 0
+    """1: textures of states are flat."""
+    array_length: int = 0
+    """Slices."""
+    pixel_format: int = 0
+    """An `MTLPixelFormat`."""
+    texture_type: int = 0
+    """An `MTLTextureType`."""
+    usage: int = 0
+    """An `MTLTextureUsage`."""
 
 
 def structure_of(value: object, name: str, structure: type[_StructureT]) -> _StructureT:

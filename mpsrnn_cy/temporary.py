@@ -33,9 +33,7 @@ class ReadCount:
         encoded keeps the memory for itself.
     """
 
-    def __init__(
-        self, command_buffer: MTLCommandBuffer, owner: str = "a temporary object", storage: Any = None
-    ) -> None:
+    def __init__(self, command_buffer: MTLCommandBuffer, owner: str = "temporary object", storage: Any = None) -> None:
         self.command_buffer = command_buffer
         self.storage = storage
         self._owner = owner
@@ -46,7 +44,7 @@ class ReadCount:
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if self._warns and self._value > 0:
             warn(
-                f"{self._owner} was deallocated with read count {self._value}, expected 0: "
+                f"{self._owner}: deallocated with read count {self._value}, expected 0: "
                 "read it as often as its read_count says, or set that to 0",
                 ResourceWarning,
                 source=self,
