@@ -24,5 +24,7 @@ cdef fill_temporary(DeviceArray array, layout, command_buffer)
 
 # A caller's array, checked, with an axis for the batch in front of the `rank` others.
 cdef elements_of(array, name, rank)
+# What another library's tensor holds, as an array over its memory.
+cdef tensor_array(tensor, name)
 # The elements in memory that the CPU reaches, with the axis for the batch.
 cdef whole_batch(DeviceArray array)

@@ -196,6 +196,17 @@ cdef elements_of(array, name, rank):
     return array[np.newaxis] if array.ndim == rank else array
 
 
+cdef tensor_array(tensor, name):
+    if not hasattr(tensor, "__dlpack__"):
+        raise BadTypeError(f"{name}: got a {type(tensor).__name__}, expected a tensor, which has __dlpack__")
+    try:
+        return np.from_dlpack(tensor)
+    except (AttributeError, BufferError, RuntimeError, TypeError, ValueError) as error:
+        raise BadArgumentError(
+            f"{name}: got a {type(tensor).__name__} that NumPy cannot see ({error}), expected one in CPU memory"
+        ) from error
+
+
 cdef whole_batch(DeviceArray array):
     cdef MTLBuffer buffer = array._storage()
     if buffer._contents == NULL:

@@ -7,7 +7,7 @@ from .command_checks import check_command_buffer
 from .errors import BadTypeError
 from .matrix_descriptor import MPSMatrixDescriptor, data_type_of
 
-from .device_array cimport elements_of, fill_on_device, fill_over_buffer, fill_temporary, whole_batch
+from .device_array cimport elements_of, fill_on_device, fill_over_buffer, fill_temporary, tensor_array, whole_batch
 
 __all__ = ["MPSMatrix", "MPSTemporaryMatrix"]
 
@@ -111,6 +111,19 @@ cdef class MPSMatrix(DeviceArray):
         matrix = MPSMatrix(device, MPSMatrixDescriptor(rows, columns, data_type=data_type, matrices=matrices))
         whole_batch(matrix)[...] = elements
         return matrix
+
+    @classmethod
+    def from_dlpack(cls, device, tensor):
+        """Make a matrix from another library's tensor, like `from_numpy`. Ours, not Apple's.
+
+        Parameters
+        ----------
+        device : MTLDevice
+            Where the matrix lives.
+        tensor : object
+            What has ``__dlpack__``, in CPU memory: a PyTorch tensor for example. It is copied.
+        """
+        return cls.from_numpy(device, tensor_array(tensor, "tensor"))
 
 
 @cython.final

@@ -7,7 +7,7 @@ from .command_checks import check_command_buffer
 from .errors import BadTypeError
 from .matrix_descriptor import MPSVectorDescriptor, data_type_of
 
-from .device_array cimport elements_of, fill_on_device, fill_over_buffer, fill_temporary, whole_batch
+from .device_array cimport elements_of, fill_on_device, fill_over_buffer, fill_temporary, tensor_array, whole_batch
 
 __all__ = ["MPSTemporaryVector", "MPSVector"]
 
@@ -86,6 +86,19 @@ cdef class MPSVector(DeviceArray):
         vector = MPSVector(device, MPSVectorDescriptor(length, data_type_of(elements.dtype, "array"), vectors=vectors))
         whole_batch(vector)[...] = elements
         return vector
+
+    @classmethod
+    def from_dlpack(cls, device, tensor):
+        """Make a vector from another library's tensor, like `from_numpy`. Ours, not Apple's.
+
+        Parameters
+        ----------
+        device : MTLDevice
+            Where the vector lives.
+        tensor : object
+            What has ``__dlpack__``, in CPU memory: a PyTorch tensor for example. It is copied.
+        """
+        return cls.from_numpy(device, tensor_array(tensor, "tensor"))
 
 
 @cython.final
