@@ -57,6 +57,7 @@ from .image_state import MPSRNNRecurrentImageState
 from .kernel import MPSCNNKernel, MPSKernel
 from .matrix import MPSMatrix, MPSTemporaryMatrix
 from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
+from .matrix_layer import MPSRNNMatrixInferenceLayer
 from .matrix_state import MPSRNNRecurrentMatrixState
 from .state import MPSState
 from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
@@ -72,6 +73,8 @@ from .structures import (
 )
 from .texture import MTLTexture
 from .texture_descriptor import MTLTextureDescriptor
+from .training_layer import MPSRNNMatrixTrainingLayer
+from .training_state import MPSRNNMatrixTrainingState
 from .unarchiver import MPSKeyedUnarchiver
 from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
@@ -120,6 +123,9 @@ __all__ = [
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
     "MPSRNNMatrixId",
+    "MPSRNNMatrixInferenceLayer",
+    "MPSRNNMatrixTrainingLayer",
+    "MPSRNNMatrixTrainingState",
     "MPSRNNRecurrentImageState",
     "MPSRNNRecurrentMatrixState",
     "MPSRNNSequenceDirection",
