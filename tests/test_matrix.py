@@ -116,9 +116,7 @@ def test_elements_lie_where_apple_says(
     if data_type == DataType.BOOL:
         memory = bytearray(byte & 1 for byte in memory)
     buffer = device.make_buffer(bytes=memory)
-    descriptor = mps.MPSMatrixDescriptor(
-        rows, columns, row, data_type, matrices=matrices, matrix_bytes=matrix_step
-    )
+    descriptor = mps.MPSMatrixDescriptor(rows, columns, row, data_type, matrices=matrices, matrix_bytes=matrix_step)
     matrix = mps.MPSMatrix(buffer=buffer, offset=offset, descriptor=descriptor)
     assert matrix.data is buffer
     assert (matrix.row_bytes, matrix.matrix_bytes, matrix.offset) == (row, matrix_step, offset)
