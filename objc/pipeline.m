@@ -68,6 +68,8 @@ static id<MTLLibrary> new_library(id<MTLDevice> metal, const char *library, NSEr
     MTLCompileOptions *options = [[MTLCompileOptions alloc] init];
     /* NaN and infinity must come out as the formulae say. */
     options.fastMathEnabled = NO;
+    /* The first that has pointers in buffers. */
+    options.languageVersion = MTLLanguageVersion3_0;
     id<MTLLibrary> result = [metal newLibraryWithSource:[NSString stringWithUTF8String:source]
                                                 options:options
                                                   error:cause];
