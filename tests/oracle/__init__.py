@@ -6,7 +6,7 @@ Every quantity is a `Bounded`: its exact value, and how far an implementation in
 number is computed along with the first, so no test that uses the oracle chooses a tolerance.
 """
 
-from .bounded import FUNCTION_ULPS, ROUNDOFF, Bounded
+from .bounded import FUNCTION_ULPS, ROUNDOFF, Bounded, concatenate
 from .cells import GRU, LSTM, Cell, Gate, SingleGate, State, Step
 from .compare import Agreement, assert_close
 from .convolution import Slot, convolve, round_weights
@@ -38,6 +38,7 @@ __all__ = [
     "as_images",
     "as_rows",
     "assert_close",
+    "concatenate",
     "convolve",
     "decode",
     "derivative",

@@ -1,8 +1,9 @@
 """Derivatives of the sixteen neuron functions, and the smooth pieces that the functions are made of.
 
 At a kink the derivative is that of the piece to which the neuron's own definition counts the point: ReLU and its kin
-have 1 at zero, the hard sigmoid has its slope on the closed interval. Near a kink rounding decides which piece an
-implementation sees, and the bound spans both.
+have 1 at zero, the hard sigmoid has its slope on the closed interval; |x|, which counts zero to neither side, has 0.
+Near a kink rounding decides which piece an implementation sees, and the bound spans both. Of the derivative at what is
+not a finite number nothing is demanded.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ def derivative(neuron: Neuron, x: Bounded) -> Bounded:
         return Bounded.exact(np.ones(x.shape))
     if neuron.type == NeuronType.LINEAR:
         return Bounded.exact(np.full(x.shape, neuron.a))
-    return propagate(lambda x: _DERIVATIVES[neuron.type](neuron, x), x)
+    found = propagate(lambda x: _DERIVATIVES[neuron.type](neuron, x), x)
+    return Bounded(found.value, np.where(np.isfinite(x.value), found.err, np.inf))
 
 
 def piece(neuron: Neuron, x: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -69,7 +71,7 @@ def _tanh(neuron: Neuron, x: Bounded) -> Bounded:
 
 
 def _absolute(neuron: Neuron, x: Bounded) -> Bounded:
-    return Bounded.exact(np.where(x.value >= 0, 1.0, -1.0))
+    return Bounded.exact(np.sign(x.value))
 
 
 def _soft_plus(neuron: Neuron, x: Bounded) -> Bounded:
