@@ -24,9 +24,12 @@ def alone(case: MatrixCase, row: int) -> MatrixCase:
 
 
 def assert_same(a: oracle.Bounded, b: oracle.Bounded) -> None:
-    """Values and bounds but for how NumPy adds up rows of different matrices."""
-    np.testing.assert_allclose(a.value, b.value, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(a.err, b.err, rtol=1e-6)
+    """Values but for how NumPy adds up rows of different matrices, far below what the bounds are of.
+
+    The bounds may differ: where a whole state is zero, the oracle knows that its products are exact.
+    """
+    limit = oracle.Bounded(a.value, np.maximum(a.err, b.err) * 2.0**-20)
+    oracle.assert_close(b.value, limit, "row")
 
 
 @exploring
