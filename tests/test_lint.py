@@ -36,6 +36,11 @@ struct params {
     float row[4];
 };
 
+struct time_step {
+    device const half4 *source;
+    device float4 *destination;
+};
+
 template <int N> struct sums {
     float4 value[N];
 };
@@ -63,6 +68,7 @@ kernel void cell(texture2d_array<float, access::read> source [[texture(0)]],
                  constant params &p [[buffer(0)]],
                  device const vec<T, 4> *weights [[buffer(1)]],
                  device float4 *out [[buffer(2)]],
+                 device const time_step *steps [[buffer(3)]],
                  uint3 gid [[thread_position_in_grid]])
 {
     sums<2> s = {{float4(0.0), float4(p.slope, 1.0, 2.0, 3.0)}};
@@ -72,6 +78,11 @@ kernel void cell(texture2d_array<float, access::read> source [[texture(0)]],
     result.xy = result.yx + max(s.value[1].zw, 0.5);
     const half4 narrow = half4(result) * 2.0h;
     out[gid.x] = vec<float, 4>(narrow);
+    const time_step now = steps[gid.y];
+    if (now.source != nullptr) {
+        device const vec<T, 4> *row = (device const vec<T, 4> *)now.source;
+        steps[0].destination[1] = vec<float, 4>(row[0]) + vec<float, 4>(now.source[1]);
+    }
     if (SQUARES) {
         destination.write(result * result, gid.xy, gid.z);
     }
@@ -96,6 +107,11 @@ MISTAKES = {
     "parameter without address space": ("device const vec<T, 4> *weights, uint2", "const vec<T, 4> *weights, uint2"),
     "reference without address space": ("thread sums<N> &s", "sums<N> &s"),
     "member without address space": ("    float slope;", "    float slope; float *pointer;"),
+    "pointer member without address space": ("device const half4 *source;", "const half4 *source;"),
+    "pointer member of another address space": ("device const half4 *source;", "constant half4 *source;"),
+    "pointer member of another type": ("device float4 *destination;", "device half4 *destination;"),
+    "write through a pointer member to const": (START, START + "    steps[0].source[0] = half4(0.0h);\n"),
+    "write to a pointer member in const memory": (START, START + "    steps[0].destination = out;\n"),
     "device pointer to a thread variable": (START, START + "    device float4 *d = &s.value[0];\n"),
     "cast between address spaces": (START, START + "    thread float4 *t = (thread float4 *)out;\n"),
     "float4 becomes half4": ("half4(result) * 2.0h", "result * 2.0"),
@@ -213,7 +229,7 @@ def test_command_line(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     result = run("lint", good, bad)
     assert result.returncode == 1
-    assert "bad.metal:46:" in result.stderr
+    assert "bad.metal:52:" in result.stderr
     assert run("bundle", good).stdout == host.bundle(good)
     assert run("translate", good, "checked").stdout == host.translate(host.bundle(good), "good", "checked")
     assert run("translate", tmp_path / "good.metal", "avx").returncode == 2

@@ -209,6 +209,11 @@ REJECTED = {
     "member without address space": ("struct s { float *x; };", "'x' is a pointer or reference without address space"),
     "variable in an address space": ("float f() { device float x = 1; return x; }", r"expected '\*' or '&'"),
     "pointer to a pointer": ("float f(device float **x) { return **x; }", "pointer to a pointer"),
+    "two pointers in one declaration": ("struct s { device float *x, *y; };", "',' after the pointer 'x'"),
+    "member that is a pointer by another name": (
+        "using p = device const float *;\ntypedef p q;\nstruct s { float a[3]; q x; };",
+        "a pointer by way of 'q'",
+    ),
     "address space in a macro": ("#define D device\n", "in a macro is not understood"),
     "name of the translation": ("float msl_f() { return 1; }", "the translation's own"),
     "lambda": ("float f(float x) { auto g = [=](float y) { return x + y; }; return g(1); }", "no lambda"),

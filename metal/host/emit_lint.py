@@ -31,7 +31,7 @@ def lint(bundled_text: str, stem: str) -> str:
         draft.replace(instantiation.span, f"template decltype({named}) {named};")
     _replace_constructors(draft)
     _replace_literals(draft)
-    return f'#define __METAL_VERSION__ 230\n#include <metal_stdlib>\n#line 1 "{stem}.metal"\n{draft.text()}'
+    return f'#define __METAL_VERSION__ 300\n#include <metal_stdlib>\n#line 1 "{stem}.metal"\n{draft.text()}'
 
 
 def _replace_constructors(draft: Draft) -> None:

@@ -50,6 +50,11 @@
     return _length;
 }
 
+- (uint64_t)gpuAddress
+{
+    return (uintptr_t)_storage;
+}
+
 - (NSUInteger)allocatedSize
 {
     return _length;

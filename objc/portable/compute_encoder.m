@@ -6,6 +6,9 @@
 
 enum { MAX_BYTES = 4096 };
 
+_Static_assert((int)MTLResourceUsageRead == MSL_ACCESS_READ && (int)MTLResourceUsageWrite == MSL_ACCESS_WRITE,
+               "the usage of a resource is what kernels may do with it");
+
 @implementation PMComputeCommandEncoder
 - (id)initWithCommandBuffer:(PMCommandBuffer *)commandBuffer device:(PMDevice *)device
 {
@@ -108,6 +111,30 @@ enum { MAX_BYTES = 4096 };
     }
     _textures[index] = (PMTexture *)texture;
     _dispatch.textures[index] = texture ? *[_textures[index] contents] : (struct msl_texture){NULL, 0, 0, 0, 0};
+}
+
+- (void)useResource:(id<MTLResource>)resource usage:(MTLResourceUsage)usage
+{
+    if (![self check:"useResource" index:0 count:1]) {
+        return;
+    }
+    if (!resource) {
+        pm_command_buffer_misuse(_commandBuffer, "useResource: the resource is nil");
+        return;
+    }
+    if (usage == 0 || (usage & ~(NSUInteger)(MTLResourceUsageRead | MTLResourceUsageWrite))) {
+        pm_command_buffer_misuse(_commandBuffer, "useResource: usage %lu; read (1), write (2) or both expected", usage);
+        return;
+    }
+    if (![_commandBuffer keepResource:resource] || ![(id)resource isKindOfClass:[PMBuffer class]]) {
+        return;
+    }
+    PMBuffer *buffer = (PMBuffer *)resource;
+    const struct msl_resource used = {_dispatch.resources, [buffer storage], [buffer length], (uint32_t)usage};
+    const struct msl_resource *kept = [_commandBuffer keepBytes:&used length:sizeof used];
+    if (kept) {
+        _dispatch.resources = kept;
+    }
 }
 
 /* ---- Dispatch ---- */

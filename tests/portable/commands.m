@@ -350,3 +350,52 @@ CASE(failure_skips_the_rest_of_its_command_buffer_only)
     [list release];
     [queue release];
 }
+
+static uint32_t length_of(id<MTLBuffer> list)
+{
+    return *(const uint32_t *)[list contents];
+}
+
+CASE(used_resources_are_retained_and_found_by_what_follows)
+{
+    id<MTLCommandQueue> queue = [the_device() newCommandQueue];
+    id<MTLComputePipelineState> pipeline = make_pipeline("append_there");
+    id<MTLBuffer> otherwise = make_buffer(64), there = make_buffer(64), readOnly = make_buffer(64);
+    CHECK(there.gpuAddress != 0 && there.gpuAddress != readOnly.gpuAddress);
+    uint64_t address = there.gpuAddress;
+    id<MTLCommandBuffer> commandBuffer = [queue commandBuffer];
+    id<MTLComputeCommandEncoder> encoder = [commandBuffer computeCommandEncoder];
+    [encoder setComputePipelineState:pipeline];
+    [encoder setBuffer:otherwise offset:0 atIndex:0];
+    [encoder setBytes:&address length:sizeof address atIndex:1];
+    dispatch_groups(encoder, 1);                /* before it is used: not found */
+    const NSUInteger count = [there retainCount];
+    [encoder useResource:there usage:MTLResourceUsageRead | MTLResourceUsageWrite];
+    [encoder useResource:readOnly usage:MTLResourceUsageRead];
+    CHECK_EQUAL([there retainCount], count + 1);
+    dispatch_groups(encoder, 1);
+    dispatch_groups(encoder, 1);
+    address = readOnly.gpuAddress;
+    [encoder setBytes:&address length:sizeof address atIndex:1];
+    dispatch_groups(encoder, 1);                /* not found, for reading only */
+    [encoder endEncoding];
+    address = there.gpuAddress;
+    encoder = [commandBuffer computeCommandEncoder];
+    [encoder setComputePipelineState:pipeline];
+    [encoder setBuffer:otherwise offset:0 atIndex:0];
+    [encoder setBytes:&address length:sizeof address atIndex:1];
+    dispatch_groups(encoder, 1);                /* not found by another encoder */
+    [encoder endEncoding];
+    [commandBuffer commit];
+    [commandBuffer waitUntilCompleted];
+    CHECK(!commandBuffer.error);
+    CHECK_EQUAL(length_of(there), 2);
+    CHECK_EQUAL(length_of(otherwise), 3);
+    CHECK_EQUAL(length_of(readOnly), 0);
+    CHECK_EQUAL([there retainCount], count);
+    [pipeline release];
+    [otherwise release];
+    [there release];
+    [readOnly release];
+    [queue release];
+}

@@ -49,7 +49,7 @@ CASE(library_is_found_by_its_source)
     NSError *error = nil;
     id<MTLLibrary> library = make_library(MAIN_SOURCE);
     CHECK(library.device == the_device());
-    CHECK_EQUAL([library.functionNames count], 11);
+    CHECK_EQUAL([library.functionNames count], 12);
     CHECK_TEXT([[library.functionNames objectAtIndex:0] UTF8String], "saxpy");
     library.label = @"kernels";
     CHECK_TEXT([library.label UTF8String], "kernels");
@@ -58,6 +58,8 @@ CASE(library_is_found_by_its_source)
     CHECK(options.fastMathEnabled);
     options.fastMathEnabled = NO;
     CHECK(!options.fastMathEnabled);
+    options.languageVersion = MTLLanguageVersion2_3;
+    CHECK(options.languageVersion == MTLLanguageVersion2_3);
     CHECK(![the_device() newLibraryWithSource:@"// the main library" options:options error:&error]);
     CHECK_TEXT(error_text(error), "is none that was built with the package");
     CHECK_EQUAL([error code], MTLLibraryErrorCompileFailure);

@@ -143,6 +143,29 @@ MISUSE(bytes_too_short, "buffer 1 ('value') has 3 bytes")
     dispatch_groups(s->encoder, 1);
 }
 
+MISUSE(resource_nil, "useResource: the resource is nil")
+{
+    [s->encoder useResource:nil usage:MTLResourceUsageRead];
+}
+
+MISUSE(resource_without_usage, "useResource: usage 0; read (1), write (2) or both expected")
+{
+    [s->encoder useResource:s->array usage:MTLResourceUsageRead | MTLResourceUsageWrite];
+    [s->encoder useResource:s->list usage:0];
+}
+
+MISUSE(resource_usage_unknown, "useResource: usage 5; read (1), write (2) or both expected")
+{
+    [s->encoder useResource:s->list usage:5];
+}
+
+MISUSE(resource_after_end, "useResource: the encoder has already ended")
+{
+    [s->encoder endEncoding];
+    [s->encoder useResource:s->list usage:MTLResourceUsageRead];
+    s->encoder = nil;
+}
+
 MISUSE(texture_not_bound, "kernel 'copy_texels': texture 1 ('dst') is not bound")
 {
     [s->encoder setComputePipelineState:s->copy];

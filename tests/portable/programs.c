@@ -75,6 +75,24 @@ static void append(const struct msl_dispatch *dispatch, const uint32_t threadgro
     list[1 + list[0]++] = *(const uint32_t *)dispatch->buffers[1].contents;
 }
 
+/* Follows the pointer at buffer 1 to a list, if it leads into a resource that is used for writing. */
+static void append_there(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
+{
+    const uint64_t address = *(const uint64_t *)dispatch->buffers[1].contents;
+    const struct msl_resource *used = dispatch->resources;
+    (void)threadgroup;
+    while (used && !((used->access & MSL_ACCESS_WRITE) && address - (uintptr_t)used->contents < used->length)) {
+        used = used->next;
+    }
+    uint32_t *list = (uint32_t *)(used ? (uintptr_t)address : (uintptr_t)dispatch->buffers[0].contents);
+    list[1 + list[0]++] = 7;
+}
+
+static const struct msl_argument append_there_arguments[] = {
+    {"list", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ | MSL_ACCESS_WRITE, 0, MSL_COMPONENT_NONE, 4, ALWAYS},
+    {"address", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ, 1, MSL_COMPONENT_NONE, 8, ALWAYS},
+};
+
 static const struct msl_argument append_arguments[] = {
     {"list", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ | MSL_ACCESS_WRITE, 0, MSL_COMPONENT_NONE, 4, ALWAYS},
     {"value", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ, 1, MSL_COMPONENT_NONE, 4, ALWAYS},
@@ -160,6 +178,7 @@ static void variant_checked(const struct msl_dispatch *dispatch, const uint32_t 
         {"take_plane", do_nothing, plane_arguments, COUNT(plane_arguments)},                                           \
         {"take_integers", do_nothing, integer_arguments, COUNT(integer_arguments)},                                    \
         {"append", append, append_arguments, COUNT(append_arguments)},                                                 \
+        {"append_there", append_there, append_there_arguments, COUNT(append_there_arguments)},                         \
         {"note_thread", note_thread, output_arguments, COUNT(output_arguments)},                                       \
         {"note_mode", note_mode, output_arguments, COUNT(output_arguments)},                                           \
         {"note_threadgroup", note_threadgroup, output_arguments, COUNT(output_arguments)},                             \

@@ -302,6 +302,7 @@ static bool use_everything(int failing)
     [encoder setBuffer:list offset:0 atIndex:0];
     [encoder setBytes:&one length:4 atIndex:1];
     [encoder setTexture:view atIndex:0];
+    [encoder useResource:list usage:MTLResourceUsageRead];
     dispatch_groups(encoder, 1);
     [encoder endEncoding];
     [commandBuffer commit];

@@ -24,17 +24,27 @@ struct msl_buffer {
     size_t length;              /* bytes from `contents` to the end */
 };
 
+enum msl_access { MSL_ACCESS_READ = 1, MSL_ACCESS_WRITE = 2 };
+
+/* Memory that kernels may reach through pointers that they find in buffers, those that were added before. */
+struct msl_resource {
+    const struct msl_resource *next;
+    void *contents;
+    size_t length;
+    uint32_t access;            /* of enum msl_access */
+};
+
 /* One dispatch, shared read-only by all threads that work on it, except `violation`. */
 struct msl_dispatch {
     struct msl_buffer buffers[MSL_BUFFER_COUNT];
     struct msl_texture textures[MSL_TEXTURE_COUNT];
+    const struct msl_resource *resources;
     const void *constants;      /* `constants_size` bytes, filled by the device from `constants` of the program */
     uint32_t threads_per_threadgroup[3], threadgroups[3];
     const char *violation;      /* first message of a `checked` kernel, static storage; set with __atomic builtins */
 };
 
 enum msl_argument_kind { MSL_ARGUMENT_BUFFER, MSL_ARGUMENT_TEXTURE_2D, MSL_ARGUMENT_TEXTURE_2D_ARRAY };
-enum msl_access { MSL_ACCESS_READ = 1, MSL_ACCESS_WRITE = 2 };
 enum msl_component { MSL_COMPONENT_NONE, MSL_COMPONENT_FLOAT };     /* what a texture argument yields */
 
 struct msl_argument {
