@@ -37,6 +37,7 @@ class Dispatch(ctypes.Structure):
         ("buffers", Buffer * 31),
         ("textures", Texture * 31),
         ("resources", ctypes.c_void_p),
+        ("threadgroup_lengths", ctypes.c_uint32 * 31),
         ("constants", ctypes.c_void_p),
         ("threads_per_threadgroup", ctypes.c_uint32 * 3),
         ("threadgroups", ctypes.c_uint32 * 3),
@@ -74,6 +75,8 @@ class Kernel(ctypes.Structure):
         ("run_threadgroup", RUN),
         ("arguments", ctypes.POINTER(Argument)),
         ("argument_count", ctypes.c_size_t),
+        ("run_thread", ctypes.c_void_p),
+        ("memory_size", ctypes.c_uint32),
     )
 
 

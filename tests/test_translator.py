@@ -183,8 +183,45 @@ REJECTED = {
         "kernel void f(device float *x [[buffer(0), function_constant(A)]]) { }",
         "needs a bool function constant",
     ),
-    "barrier": ("float f() { threadgroup_barrier(mem_flags::mem_none); return 1; }", "barriers are not supported"),
-    "threadgroup memory": ("float f() { threadgroup float x[3]; return x[0]; }", "threadgroup memory is not supported"),
+    "barrier in a member function": (
+        "struct s { void wait() { threadgroup_barrier(mem_flags::mem_none); } };",
+        "threadgroup_barrier is only understood in functions at file scope",
+    ),
+    "barrier in a member function by way of a macro": (
+        "#define WAIT() threadgroup_barrier(mem_flags::mem_none)\nstruct s { void wait() { WAIT(); } };",
+        "threadgroup_barrier is only understood in functions at file scope",
+    ),
+    "barrier of a simdgroup": (
+        "float f() { simdgroup_barrier(mem_flags::mem_none); return 1; }",
+        "simdgroups are not supported",
+    ),
+    "hidden barrier": ("void threadgroup_barrier(int x) { }", "would hide Metal's function"),
+    "threadgroup variable of a function": (
+        "float f() { threadgroup float x[3]; return x[0]; }",
+        "threadgroup variable 'x' has to stand in the outermost block of a kernel",
+    ),
+    "threadgroup variable in a block": (
+        "kernel void f() { { threadgroup float x; } }",
+        "threadgroup variable 'x' has to stand in the outermost block of a kernel",
+    ),
+    "threadgroup variable in a conditional": (
+        "kernel void f() {\n#ifdef X\nthreadgroup float x;\n#endif\n}",
+        "threadgroup variable 'x' inside a preprocessor conditional",
+    ),
+    "threadgroup variable with a value": ("kernel void f() { threadgroup float x = 1; }", "has no initialiser"),
+    "two threadgroup variables": ("kernel void f() { threadgroup float x, y; }", "one declaration of its own"),
+    "threadgroup variable at file scope": ("threadgroup float x[3];", "constant address space"),
+    "threadgroup member": ("struct s { threadgroup float x[3]; };", r"expected '\*' or '&'"),
+    "threadgroup argument by value": ("kernel void f(float x [[threadgroup(0)]]) { }", r"threadgroup T \*name"),
+    "threadgroup argument in device memory": (
+        "kernel void f(device float *x [[threadgroup(0)]]) { }",
+        r"threadgroup T \*name",
+    ),
+    "threadgroup argument twice": (
+        "kernel void f(threadgroup float *x [[threadgroup(1)]], threadgroup int &y [[threadgroup(1)]]) { }",
+        "both threadgroup 1",
+    ),
+    "image block": ("kernel void f() { threadgroup_imageblock float x; }", "image blocks are not supported"),
     "simdgroup function": ("float f(float x) { return simd_sum(x); }", "simdgroups are not supported"),
     "simdgroup function in a macro": ("#define SUM(x) simd_sum(x)\n", "simdgroups are not supported"),
     "simdgroup builtin": ("kernel void f(uint x [[thread_index_in_simdgroup]]) { }", "not understood"),

@@ -13,7 +13,7 @@ from .checks import check, functions_using
 from .cursor import Cursor
 from .declarations import ADDRESS_SPACES, Function, Source, Span, Table
 from .draft import Draft
-from .entry_points import entry_points
+from .entry_points import entry_points, memory_type
 from .lexer import Token, macro_tokens
 from .members import PointerMember, pointer_members
 from .parser import parse
@@ -126,6 +126,11 @@ class _Body:
             self.draft.replace_token(function.parameter_list.stop, ") const")
         for parameter in function.parameters:
             self.draft.replace(parameter.attribute_span, "")
+        for variable in function.threadgroup_variables:
+            self.draft.replace(variable.span, f"MSL_SHARED({variable.name}, {memory_type(self.source, function)});")
+        if function.threadgroup_variables:
+            comma = ", " if function.parameter_list else ""
+            self.draft.replace_token(function.parameter_list.start - 1, f"(void *msl_memory_{comma}")
 
     def _edit_tokens(self) -> None:
         for index in range(len(self.source.code)):
@@ -162,8 +167,9 @@ class _Body:
         if found.declarator == "&":
             self.draft.replace(found.span, type_name)
             return
-        tag = self.tags.get(found.span.start)
-        pointer = f"msl_member<{type_name}, {tag}>" if tag else f"msl_device<{type_name}>"
+        pointer = f"msl_threadgroup<{type_name}>" if found.space == "threadgroup" else f"msl_device<{type_name}>"
+        if found.span.start in self.tags:
+            pointer = f"msl_member<{type_name}, {self.tags[found.span.start]}>"
         self.draft.replace(Span(found.span.start, found.span.stop + 1), pointer)
         cursor.expect("*")
         if cursor.text() == "*" or (cursor.at_address_space() and cursor.text() != "thread"):

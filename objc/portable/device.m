@@ -13,6 +13,7 @@
 #import "texture.h"
 #import "variant.h"
 #import "violation.h"
+#include "msl_program.h"
 
 _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public limit is the team's");
 
@@ -123,6 +124,11 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
 - (MTLSize)maxThreadsPerThreadgroup
 {
     return MTLSizeMake(PM_MAX_THREADS_PER_THREADGROUP, PM_MAX_THREADS_PER_THREADGROUP, PM_MAX_THREADS_PER_THREADGROUP);
+}
+
+- (NSUInteger)maxThreadgroupMemoryLength
+{
+    return MSL_THREADGROUP_MEMORY;
 }
 
 - (NSUInteger)maxBufferLength

@@ -7,7 +7,7 @@ struct setting {
     id<MTLComputeCommandEncoder> encoder;
     id<MTLBuffer> list;
     id<MTLTexture> array, plane, readOnly, writeOnly;
-    id<MTLComputePipelineState> append, saxpy, copy, takePlane, takeIntegers;
+    id<MTLComputePipelineState> append, saxpy, copy, takePlane, takeIntegers, addUp;
 };
 
 static const MTLSize ONE = {1, 1, 1};
@@ -47,6 +47,7 @@ static void run(const char *message, void (*misuse)(struct setting *))
         .copy = make_pipeline("copy_texels"),
         .takePlane = make_pipeline("take_plane"),
         .takeIntegers = make_pipeline("take_integers"),
+        .addUp = make_pipeline("add_up"),
     };
     s.encoder = [s.commandBuffer computeCommandEncoder];
     append(&s, 1);
@@ -59,7 +60,7 @@ static void run(const char *message, void (*misuse)(struct setting *))
     CHECK_EQUAL(s.commandBuffer.status, message ? MTLCommandBufferStatusError : MTLCommandBufferStatusCompleted);
     CHECK_EQUAL([s.commandBuffer.error code], message ? MTLCommandBufferErrorInvalidResource : 0);
     const id made[] = {s.list, s.array, s.plane, s.readOnly, s.writeOnly, s.append, s.saxpy, s.copy, s.takePlane,
-                       s.takeIntegers, queue};
+                       s.takeIntegers, s.addUp, queue};
     for (size_t i = 0; i < sizeof made / sizeof made[0]; ++i) {
         [made[i] release];
     }
@@ -164,6 +165,34 @@ MISUSE(resource_after_end, "useResource: the encoder has already ended")
     [s->encoder endEncoding];
     [s->encoder useResource:s->list usage:MTLResourceUsageRead];
     s->encoder = nil;
+}
+
+MISUSE(threadgroup_memory_index, "setThreadgroupMemoryLength: index 31; 0 to 30 expected")
+{
+    [s->encoder setThreadgroupMemoryLength:16 atIndex:31];
+}
+
+MISUSE(threadgroup_memory_not_aligned, "setThreadgroupMemoryLength (index 0): 24 bytes; a multiple of 16 up to 32768")
+{
+    [s->encoder setThreadgroupMemoryLength:24 atIndex:0];
+}
+
+MISUSE(threadgroup_memory_too_long, "setThreadgroupMemoryLength (index 0): 32784 bytes; a multiple of 16 up to 32768")
+{
+    [s->encoder setThreadgroupMemoryLength:32784 atIndex:0];
+}
+
+MISUSE(threadgroup_memory_too_long_together, "kernel 'add_up': 32784 bytes of threadgroup memory; at most 32768")
+{
+    [s->encoder setComputePipelineState:s->addUp];
+    [s->encoder setThreadgroupMemoryLength:32768 atIndex:5];
+    dispatch_groups(s->encoder, 1);
+}
+
+MISUSE(threadgroup_memory_not_set, "threadgroup memory 5 ('asked') has 0 bytes; the kernel needs at least 4")
+{
+    [s->encoder setComputePipelineState:s->addUp];
+    dispatch_groups(s->encoder, 1);
 }
 
 MISUSE(texture_not_bound, "kernel 'copy_texels': texture 1 ('dst') is not bound")

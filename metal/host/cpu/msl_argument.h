@@ -46,6 +46,37 @@ struct buffer_argument : argument {
     }
 };
 
+// Memory of a threadgroup that the host asked for. It lies behind the kernel's own variables, of `size` bytes, and the
+// arguments of lower index.
+struct threadgroup_argument : argument {
+    char *contents;
+    size_t length;
+
+    MSL_INLINE threadgroup_argument(const struct msl_dispatch &dispatch, int index, void *memory, size_t size,
+                                    const char *violation)
+        : argument(dispatch, violation), contents(static_cast<char *>(memory) + size),
+          length(dispatch.threadgroup_lengths[index])
+    {
+        for (int i = 0; i < index; ++i)
+            contents += dispatch.threadgroup_lengths[i];
+    }
+
+    template <class T> MSL_INLINE msl_threadgroup<T> pointer() const
+    {
+#if MSL_CHECKED
+        return msl_threadgroup<T>(uintptr_t(contents), contents, length, violation);
+#else
+        return reinterpret_cast<T *>(contents);
+#endif
+    }
+};
+
+template <class Variables> struct memory_of {
+    static_assert(sizeof(Variables) <= MSL_THREADGROUP_MEMORY, "the kernel has too many threadgroup variables");
+    enum : uint32_t { unit = MSL_THREADGROUP_ALIGNMENT, size = (sizeof(Variables) + unit - 1) / unit * unit };
+};
+template <class Variables> constexpr uint32_t memory_size = memory_of<Variables>::size;
+
 // The thread that a kernel runs for; run_threadgroup moves x, y and z. The functions are named as Metal's attributes.
 struct thread {
     uint32_t x, y, z;
@@ -60,6 +91,13 @@ struct thread {
             threadgroups[axis] = dispatch.threadgroups[axis];
             threadgroup[axis] = place[axis];
         }
+    }
+
+    MSL_INLINE void place(uint32_t index)
+    {
+        x = index % size[0];
+        y = index / size[0] % size[1];
+        z = index / size[0] / size[1];
     }
 
     MSL_INLINE metal::uint3 thread_position_in_threadgroup() const { return metal::uint3(x, y, z); }

@@ -1,7 +1,7 @@
 // What pointers of a kernel source become. Plain pointers; in checked kernels each knows what it may point at.
 //
-// msl_device<T> is `device T *` and `constant T *`. msl_member<T, Tag> is the same as a member of a struct: eight bytes
-// in every build, as the host writes them into a buffer.
+// msl_device<T> is `device T *` and `constant T *`, msl_threadgroup<T> `threadgroup T *`. msl_member<T, Tag> is the
+// first of them as a member of a struct: eight bytes in every build, as the host writes them into a buffer.
 #ifndef MSL_POINTER_H
 #define MSL_POINTER_H
 
@@ -30,7 +30,9 @@ template <class T> struct nothing<const T> {
 #if !MSL_CHECKED
 
 #define MSL_MEMBER(tag, name) struct tag;
+#define MSL_SHARED(name, ...) auto &name = static_cast<__VA_ARGS__ *>(msl_memory_)->name
 template <class T> using msl_device = T *;
+template <class T> using msl_threadgroup = T *;
 template <class T, class Tag> using msl_member = T *;
 
 #else
@@ -68,7 +70,8 @@ template <class T> class checked_pointer {
 public:
     checked_pointer() = default;
     checked_pointer(T *target)
-        : address(uintptr_t(target)), begin(0), end(target ? UINTPTR_MAX : 0), violation("access through a null pointer")
+        : address(uintptr_t(target)), begin(0), end(target ? UINTPTR_MAX : 0),
+          violation("access through a null pointer")
     {
     }
     checked_pointer(uintptr_t address, const void *contents, size_t length, const char *violation)
@@ -147,8 +150,8 @@ inline bool contains(const void *contents, size_t length, uintptr_t address)
     return address - uintptr_t(contents) < length;
 }
 
-// A pointer in memory. When it is read it becomes a checked one, bounded by what contains it: a resource that was handed
-// to useResource, or a bound buffer. One that lies in none can be copied and compared all the same.
+// A pointer in memory. When it is read it becomes a checked one, bounded by what contains it: a resource that was
+// handed to useResource, or a bound buffer. One that lies in none can be copied and compared all the same.
 template <class T, class Tag> class member_pointer {
 public:
     member_pointer() = default;
@@ -241,6 +244,39 @@ MSL_COMPARISON(>)
 MSL_COMPARISON(>=)
 #undef MSL_COMPARISON
 
+// An array in threadgroup memory, itself or an element of one.
+template <class T, size_t N> class checked_array;
+template <class T> T &share(T &variable, const char *)
+{
+    return variable;
+}
+template <class T, size_t N> checked_array<T, N> share(T (&array)[N], const char *violation)
+{
+    return checked_array<T, N>(array, violation);
+}
+
+template <class T, size_t N> class checked_array {
+public:
+    checked_array(T *elements, const char *violation) : elements(elements), violation(violation) {}
+    template <class U, typename only_if<is_qualified<T, U>>::type = 0> operator checked_pointer<U>() const
+    {
+        return checked_pointer<U>(uintptr_t(elements), elements, N * sizeof(T), violation);
+    }
+    T &operator*() const { return *elements; }
+    checked_pointer<T> operator+(ptrdiff_t count) const { return checked_pointer<T>(*this) + count; }
+    decltype(auto) operator[](ptrdiff_t index) const
+    {
+        const bool inside = size_t(index) < N;
+        if (!inside)
+            report(violation);
+        return share(inside ? elements[index] : nothing<T>::zeroed(), violation);
+    }
+
+private:
+    T *elements;
+    const char *violation;
+};
+
 } // namespace
 } // namespace msl
 
@@ -252,7 +288,11 @@ MSL_COMPARISON(>=)
         static constexpr const char *read_only = "'" name "' can write a resource that is used for reading only"; \
         static constexpr const char *outside = "access outside the resource that '" name "' points into";         \
     };
+// Declares a threadgroup variable, which is a member of the type that comes last.
+#define MSL_SHARED(name, ...)                                                                                     \
+    auto &&name = msl::share(static_cast<__VA_ARGS__ *>(msl_memory_)->name, "access outside the variable '" #name "'")
 template <class T> using msl_device = msl::checked_pointer<T>;
+template <class T> using msl_threadgroup = msl::checked_pointer<T>;
 template <class T, class Tag> using msl_member = msl::member_pointer<T, Tag>;
 #endif
 #endif

@@ -20,6 +20,8 @@ typedef NS_OPTIONS(NSUInteger, MTLResourceUsage) {
 - (void)setComputePipelineState:(id<MTLComputePipelineState>)state;
 - (void)setBytes:(const void *)bytes length:(NSUInteger)length atIndex:(NSUInteger)index;
 - (void)setBuffer:(id<MTLBuffer>)buffer offset:(NSUInteger)offset atIndex:(NSUInteger)index;
+/* `length` is a multiple of 16. */
+- (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)index;
 - (void)setTexture:(id<MTLTexture>)texture atIndex:(NSUInteger)index;
 /* Lets the dispatches that follow reach `resource` through pointers that they find in buffers. */
 - (void)useResource:(id<MTLResource>)resource usage:(MTLResourceUsage)usage;

@@ -11,6 +11,7 @@
 @property (nonatomic, readonly) uint64_t registryID;
 @property (nonatomic, readonly) BOOL hasUnifiedMemory;
 @property (nonatomic, readonly) MTLSize maxThreadsPerThreadgroup;
+@property (nonatomic, readonly) NSUInteger maxThreadgroupMemoryLength;
 @property (nonatomic, readonly) NSUInteger maxBufferLength;
 @property (nonatomic, readonly) NSUInteger currentAllocatedSize;
 - (id<MTLCommandQueue>)newCommandQueue;
