@@ -4,6 +4,7 @@ Classes carry Apple's names. Properties and methods are Apple's Swift names in s
 initialisers are the constructor with the Swift labels in snake_case.
 """
 
+from .buffer import MTLBuffer
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
 from .device import (
@@ -19,9 +20,12 @@ from .enums import (
     MPSCNNWeightsQuantizationType,
     MPSDataLayout,
     MPSDataType,
+    MPSImageEdgeMode,
     MPSImageFeatureChannelFormat,
+    MPSKernelOptions,
     MPSRNNBidirectionalCombineMode,
     MPSRNNSequenceDirection,
+    MPSStateResourceType,
     MTLCommandBufferStatus,
     MTLCPUCacheMode,
     MTLPixelFormat,
@@ -36,6 +40,7 @@ from .errors import (
     Error,
     InternalError,
     KernelCompileError,
+    LifetimeError,
     NoDeviceError,
     OutOfMemoryError,
     UnsupportedError,
@@ -44,8 +49,26 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
-from .state import MPSRNNRecurrentImageState
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .image_state import MPSRNNRecurrentImageState
+from .kernel import MPSCNNKernel, MPSKernel
+from .matrix import MPSMatrix, MPSTemporaryMatrix
+from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
+from .matrix_state import MPSRNNRecurrentMatrixState
+from .state import MPSState
+from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
+from .state_resources import MPSStateResourceList
+from .structures import (
+    MPSImageReadWriteParams,
+    MPSOffset,
+    MPSRectNoClip,
+    MPSStateTextureInfo,
+    MTLOrigin,
+    MTLRegion,
+    MTLSize,
+)
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
+from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -58,9 +81,11 @@ __all__ = [
     "Error",
     "InternalError",
     "KernelCompileError",
+    "LifetimeError",
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
+    "MPSCNNKernel",
     "MPSCNNNeuronType",
     "MPSCNNWeightsQuantizationType",
     "MPSDataLayout",
@@ -68,16 +93,36 @@ __all__ = [
     "MPSGRUDescriptor",
     "MPSImage",
     "MPSImageDescriptor",
+    "MPSImageEdgeMode",
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
+    "MPSKernel",
+    "MPSKernelOptions",
     "MPSLSTMDescriptor",
+    "MPSMatrix",
+    "MPSMatrixDescriptor",
     "MPSNNNeuronDescriptor",
+    "MPSOffset",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
     "MPSRNNRecurrentImageState",
+    "MPSRNNRecurrentMatrixState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
+    "MPSRectNoClip",
+    "MPSState",
+    "MPSStateBatchIncrementReadCount",
+    "MPSStateBatchResourceSize",
+    "MPSStateBatchSynchronize",
+    "MPSStateResourceList",
+    "MPSStateResourceType",
+    "MPSStateTextureInfo",
+    "MPSTemporaryMatrix",
+    "MPSTemporaryVector",
+    "MPSVector",
+    "MPSVectorDescriptor",
+    "MTLBuffer",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
     "MTLCommandBufferStatus",
@@ -90,6 +135,8 @@ __all__ = [
     "MTLRegion",
     "MTLSize",
     "MTLStorageMode",
+    "MTLTexture",
+    "MTLTextureDescriptor",
     "MTLTextureType",
     "MTLTextureUsage",
     "NoDeviceError",

@@ -7,7 +7,7 @@ cimport cython
 from libc.stdlib cimport free, malloc
 
 from .arguments import integer
-from .enums import MTLCommandBufferStatus
+from .enums import MTLCommandBufferStatus, MTLStorageMode
 from .errors import (
     BadArgumentError,
     BadTypeError,
@@ -131,6 +131,54 @@ cdef class MTLDevice:
         check(status, &error)
         queue.device = self
         return queue
+
+    def make_texture(self, descriptor):
+        """Make a texture, with undefined contents.
+
+        Parameters
+        ----------
+        descriptor : MTLTextureDescriptor
+            Its type, format and size; later changes to the descriptor change nothing here.
+
+        Returns
+        -------
+        MTLTexture
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the device has no memory for it.
+        """
+        # Textures are made on devices, and their module is built on this one.
+        from .texture import make_texture
+
+        return make_texture(self, descriptor)
+
+    def make_buffer(self, *, length=None, bytes=None, options=MTLStorageMode.SHARED):
+        """Make a buffer: of zeroed memory, or a copy of the caller's.
+
+        Parameters
+        ----------
+        length : int, optional
+            Bytes, 1 to `max_buffer_length`. With `bytes`, how many of those are taken, all if omitted.
+        bytes : buffer, optional
+            What the buffer starts with: C-contiguous memory of any element type.
+        options : MTLStorageMode
+            SHARED, or PRIVATE: out of the CPU's reach. Of Apple's resource options the one that matters here.
+
+        Returns
+        -------
+        MTLBuffer
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the device has no memory for it.
+        """
+        # Buffers are made on devices, and their module is built on this one.
+        from .buffer import make_buffer
+
+        return make_buffer(self, length, bytes, options)
 
 
 cdef native.mpsrnn_device_info _device_info(MTLDevice device) noexcept:

@@ -34,6 +34,7 @@ typedef struct {
 typedef struct mpsrnn_device_s *mpsrnn_device;
 typedef struct mpsrnn_queue_s *mpsrnn_queue;
 typedef struct mpsrnn_command_s *mpsrnn_command;
+typedef struct mpsrnn_texture_s *mpsrnn_texture;
 typedef struct mpsrnn_image_s *mpsrnn_image;
 typedef struct mpsrnn_image_state_s *mpsrnn_image_state;
 typedef struct mpsrnn_image_layer_s *mpsrnn_image_layer;
@@ -63,6 +64,23 @@ typedef struct {
 
 /* Called once, on a thread of the driver, when the command buffer has completed or failed. */
 typedef void (*mpsrnn_completion)(void *context);
+
+/* ---- Texture ---- */
+
+typedef struct {
+    uint32_t texture_type;              /* MTLTextureType: 2 of one slice, 3 array */
+    uint32_t pixel_format;              /* MTLPixelFormat: R, RG or RGBA of unorm8, unorm16, float16 or float32 */
+    uint32_t width, height, slices;
+    uint32_t usage;                     /* MTLTextureUsage */
+    uint32_t storage_mode;              /* MTLStorageMode: 0 shared, 2 private */
+} mpsrnn_texture_descriptor;
+
+/* The memory behind a texture: views of one texture have its identity, and a range of its slices. */
+typedef struct {
+    uint64_t identity;
+    uint64_t size;                      /* bytes of the whole */
+    uint32_t first_slice;
+} mpsrnn_texture_storage;
 
 /* ---- Image ---- */
 
@@ -173,9 +191,20 @@ typedef struct {
     mpsrnn_status (*command_wait)(mpsrnn_command command, mpsrnn_error *error);
     void (*command_get_info)(mpsrnn_command command, mpsrnn_command_info *info);
 
+    /* Its contents are undefined. */
+    mpsrnn_status (*texture_create)(mpsrnn_device device, const mpsrnn_texture_descriptor *descriptor,
+                                    mpsrnn_texture *out, mpsrnn_error *error);
+    void (*texture_get_descriptor)(mpsrnn_texture texture, mpsrnn_texture_descriptor *descriptor);
+    void (*texture_get_storage)(mpsrnn_texture texture, mpsrnn_texture_storage *storage);
+
     mpsrnn_status (*image_create)(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor, mpsrnn_image *out,
                                   mpsrnn_error *error);
+    /* An image over `images` times ceil(channels / 4) slices of a texture, whose storage it shares. */
+    mpsrnn_status (*image_create_over)(mpsrnn_texture texture, uint32_t first_slice, uint32_t images, uint32_t channels,
+                                       mpsrnn_image *out, mpsrnn_error *error);
     void (*image_get_descriptor)(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+    /* The texture of an image, with a reference for the caller. */
+    mpsrnn_status (*image_copy_texture)(mpsrnn_image image, mpsrnn_texture *out, mpsrnn_error *error);
     /* Elements are of the image's channel format: uint8, uint16, half or float. Components of a slice beyond the
      * image's last channel are written as zero. */
     mpsrnn_status (*image_write)(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
