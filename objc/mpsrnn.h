@@ -277,7 +277,8 @@ typedef struct {
                                                        mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
                                                        mpsrnn_error *error);
 
-    /* A layer whose weights are passed to every call; of the cell's own it only reads which there are. */
+    /* A layer whose weights are passed to every call, of the element type that the cell tells; of the cell's own it only
+     * reads which there are. UNSUPPORTED for groups. */
     mpsrnn_status (*training_layer_create)(mpsrnn_device device, const mpsrnn_cell *cell, mpsrnn_training_layer *out,
                                            mpsrnn_error *error);
     /* As matrix_layer_encode_sequence, with `weights` of every gate of the cell. Stores a training state for every time
@@ -290,9 +291,10 @@ typedef struct {
                                                    mpsrnn_training_state *training, mpsrnn_error *error);
     /* Index t is the same time step in every array. `gradients` are dL/dh of every step, from above;
      * `source_gradients`, which may be NULL, receive dL/dx, `weight_gradients`, which may be NULL or have absent
-     * matrices, dL/dw of every gate, added to what is there if `accumulate`. `carry_in` is dL/dh and dL/dc of the state
-     * after the last step, NULL for zero; of `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t
-     * receives them for the state before step t. */
+     * matrices, dL/dw of every gate, added to what is there if `accumulate`; each of the two has one element type.
+     * `carry_in` is dL/dh and dL/dc of the state after the last step, NULL for zero; rows that it lacks are zero. Of
+     * `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t receives them for the state before
+     * step t; they have the rows of the first source. */
     mpsrnn_status (*training_layer_encode_gradient)(mpsrnn_training_layer layer, mpsrnn_command command,
                                                     const mpsrnn_gate_matrices *weights, const mpsrnn_matrix *sources,
                                                     const mpsrnn_matrix *gradients,
