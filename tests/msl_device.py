@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,10 +23,21 @@ class Buffer(ctypes.Structure):
     _fields_ = (("contents", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
+class Resource(ctypes.Structure):
+    _fields_ = (
+        ("next", ctypes.c_void_p),
+        ("contents", ctypes.c_void_p),
+        ("length", ctypes.c_size_t),
+        ("access", ctypes.c_uint32),
+    )
+
+
 class Dispatch(ctypes.Structure):
     _fields_ = (
         ("buffers", Buffer * 31),
         ("textures", Texture * 31),
+        ("resources", ctypes.c_void_p),
+        ("threadgroup_lengths", ctypes.c_uint32 * 31),
         ("constants", ctypes.c_void_p),
         ("threads_per_threadgroup", ctypes.c_uint32 * 3),
         ("threadgroups", ctypes.c_uint32 * 3),
@@ -63,6 +75,8 @@ class Kernel(ctypes.Structure):
         ("run_threadgroup", RUN),
         ("arguments", ctypes.POINTER(Argument)),
         ("argument_count", ctypes.c_size_t),
+        ("run_thread", ctypes.c_void_p),
+        ("memory_size", ctypes.c_uint32),
     )
 
 
@@ -104,6 +118,7 @@ class Device:
         size: tuple[int, int, int],
         groups: tuple[int, int, int],
         textures: dict[int, tuple[np.ndarray, int]] | None = None,
+        resources: Sequence[np.ndarray] = (),
     ) -> None:
         dispatch = Dispatch(constants=ctypes.addressof(constants))
         dispatch.threads_per_threadgroup[:] = size
@@ -113,6 +128,11 @@ class Device:
         for index, (texels, pixel_format) in (textures or {}).items():
             slices, height, width, _ = texels.shape
             dispatch.textures[index] = Texture(texels.ctypes.data, width, height, slices, pixel_format)
+        used = (Resource * len(resources))()
+        for resource, array in zip(used, resources, strict=True):
+            resource.next, resource.contents, resource.length = dispatch.resources, array.ctypes.data, array.nbytes
+            resource.access = 3 if array.flags.writeable else 1
+            dispatch.resources = ctypes.addressof(resource)
         for z, y, x in np.ndindex(groups[::-1]):
             self.kernels[name].run_threadgroup(ctypes.byref(dispatch), (ctypes.c_uint32 * 3)(x, y, z))
         self.violation = dispatch.violation.decode() if dispatch.violation else None

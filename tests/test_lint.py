@@ -36,6 +36,11 @@ struct params {
     float row[4];
 };
 
+struct time_step {
+    device const half4 *source;
+    device float4 *destination;
+};
+
 template <int N> struct sums {
     float4 value[N];
 };
@@ -57,14 +62,27 @@ static inline float4 rectify(float4 x, float slope)
     return select(x * copy.slope, x, x > 0.0);
 }
 
+static inline float total_of(threadgroup const float *values, uint count, constant float *scale)
+{
+    float total = 0.0;
+    for (uint i = 0; i < count; ++i) {
+        total += values[i];
+    }
+    return total * scale[0];
+}
+
 template <typename T>
 kernel void cell(texture2d_array<float, access::read> source [[texture(0)]],
                  texture2d_array<float, access::write> destination [[texture(1), function_constant(SQUARES)]],
                  constant params &p [[buffer(0)]],
                  device const vec<T, 4> *weights [[buffer(1)]],
                  device float4 *out [[buffer(2)]],
+                 device const time_step *steps [[buffer(3)]],
+                 threadgroup float4 *scratch [[threadgroup(0)]],
                  uint3 gid [[thread_position_in_grid]])
 {
+    threadgroup float shared[4];
+    threadgroup params common;
     sums<2> s = {{float4(0.0), float4(p.slope, 1.0, 2.0, 3.0)}};
     accumulate<T, 2>(s, source, p, weights, gid.xy);
     const params mine = p;
@@ -72,6 +90,16 @@ kernel void cell(texture2d_array<float, access::read> source [[texture(0)]],
     result.xy = result.yx + max(s.value[1].zw, 0.5);
     const half4 narrow = half4(result) * 2.0h;
     out[gid.x] = vec<float, 4>(narrow);
+    shared[gid.x % 4] = result.x;
+    scratch[gid.x] = result;
+    common.slope = TABLE[1];
+    threadgroup_barrier(mem_flags::mem_threadgroup | mem_flags::mem_device);
+    out[0].x = total_of(shared, 4, TABLE) + total_of(common.row, 4, p.row) + scratch[0].x;
+    const time_step now = steps[gid.y];
+    if (now.source != nullptr) {
+        device const vec<T, 4> *row = (device const vec<T, 4> *)now.source;
+        steps[0].destination[1] = vec<float, 4>(row[0]) + vec<float, 4>(now.source[1]);
+    }
     if (SQUARES) {
         destination.write(result * result, gid.xy, gid.z);
     }
@@ -96,6 +124,32 @@ MISTAKES = {
     "parameter without address space": ("device const vec<T, 4> *weights, uint2", "const vec<T, 4> *weights, uint2"),
     "reference without address space": ("thread sums<N> &s", "sums<N> &s"),
     "member without address space": ("    float slope;", "    float slope; float *pointer;"),
+    "pointer member without address space": ("device const half4 *source;", "const half4 *source;"),
+    "pointer member of another address space": ("device const half4 *source;", "constant half4 *source;"),
+    "pointer member of another type": ("device float4 *destination;", "device half4 *destination;"),
+    "write through a pointer member to const": (START, START + "    steps[0].source[0] = half4(0.0h);\n"),
+    "write to a pointer member in const memory": (START, START + "    steps[0].destination = out;\n"),
+    "threadgroup pointer for a device pointer": (
+        "const float4 v = source.read(at, uint(i));",
+        "const float4 v = source.read(at, uint(i)); threadgroup vec<T, 4> *t = w;",
+    ),
+    "device pointer for a threadgroup pointer": ("total_of(shared, 4,", "total_of((device float *)out, 4,"),
+    "threadgroup pointer for a device one": (START, START + "    device float *d = shared;\n"),
+    "threadgroup pointer stored in a struct": (
+        START,
+        START + "    time_step one = steps[0]; one.destination = scratch;\n",
+    ),
+    "device pointer for a constant pointer": ("total_of(shared, 4, TABLE)", "total_of(shared, 4, (device float *)out)"),
+    "constant pointer for a device member": (START, START + "    const time_step one = {(constant half4 *)0, out};\n"),
+    "table for a device pointer": (START, START + "    device const float *d = TABLE;\n"),
+    "threadgroup variable with a value": ("threadgroup float shared[4];", "threadgroup float shared[4] = {0};"),
+    "threadgroup variable in a function": ("float total = 0.0;", "threadgroup float total; total = 0.0;"),
+    "threadgroup array of a size that varies": ("threadgroup float shared[4];", "threadgroup float shared[gid.x];"),
+    "threadgroup memory to a thread reference": ("accumulate<T, 2>(s,", "threadgroup sums<2> t; accumulate<T, 2>(t,"),
+    "threadgroup argument without attribute": ("scratch [[threadgroup(0)]]", "scratch"),
+    "barrier without flags": ("threadgroup_barrier(mem_flags::mem_threadgroup |", "threadgroup_barrier(); (void)("),
+    "barrier with a number": ("mem_flags::mem_threadgroup | mem_flags::mem_device", "3"),
+    "barrier with an unknown flag": ("mem_flags::mem_device", "mem_flags::mem_local"),
     "device pointer to a thread variable": (START, START + "    device float4 *d = &s.value[0];\n"),
     "cast between address spaces": (START, START + "    thread float4 *t = (thread float4 *)out;\n"),
     "float4 becomes half4": ("half4(result) * 2.0h", "result * 2.0"),
@@ -213,7 +267,8 @@ def test_command_line(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     result = run("lint", good, bad)
     assert result.returncode == 1
-    assert "bad.metal:46:" in result.stderr
+    line = SAMPLE.split("rectify(s.value[0]")[0].count("\n") + 1
+    assert f"bad.metal:{line}:" in result.stderr
     assert run("bundle", good).stdout == host.bundle(good)
     assert run("translate", good, "checked").stdout == host.translate(host.bundle(good), "good", "checked")
     assert run("translate", tmp_path / "good.metal", "avx").returncode == 2

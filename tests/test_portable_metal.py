@@ -28,7 +28,10 @@ OPTIONS = ["-O1", "-g", "-fno-omit-frame-pointer", "-pthread", "-Wall", "-Wextra
 C_OPTIONS = ["-std=gnu11"]
 # The test program stands between the library and what can fail.
 WRAPPED = ["pthread_create", "malloc", "calloc", "realloc", "posix_memalign"]
-RACE_SOURCES = [NATIVE_TESTS / "race.c", *(PORTABLE / f"{name}.c" for name in ("thread", "team", "executor", "serial"))]
+RACE_SOURCES = [
+    NATIVE_TESTS / "race.c",
+    *(PORTABLE / f"{name}.c" for name in ("thread", "team", "executor", "fiber", "context", "serial")),
+]
 
 # What a case expects of its environment.
 ENVIRONMENTS = {

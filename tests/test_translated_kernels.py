@@ -114,6 +114,38 @@ kernel void positions(device uint *out [[buffer(0)]],
     o[7] = thrice(index);
 }
 
+// A table of pointers: one entry per thread.
+struct entry {
+    device const uchar *bytes;          // of half or float
+    device float *sums;
+    uint stride, count;
+    constant float *scale;
+};
+typedef struct { entry inner; device const entry *next; } link;
+
+kernel void follow(device const entry *entries [[buffer(0)]], device float *out [[buffer(1)]],
+                   device const link *links [[buffer(2)]], uint i [[thread_position_in_grid]])
+{
+    const entry e = entries[i];
+    float total = 0;
+    for (uint k = 0; k < e.count; ++k) {
+        device const half *row = (device const half *)(e.bytes + k * e.stride);
+        total += float(row[1]);
+        total += float(*(device const half *)e.bytes);
+    }
+    if (e.scale) {
+        total *= *e.scale;
+    }
+    if (entries[i].sums != nullptr) {
+        device float *sums = entries[i].sums;
+        sums[1] += total;
+        e.sums[0] = e.sums[1];
+    }
+    link mine = links[0];
+    mine.inner.bytes += 4;
+    out[i] = total + mine.next[i].count + links->next->count + (mine.inner.bytes - 4 == links[0].inner.bytes ? 100 : 0);
+}
+
 kernel void blur(texture2d<float, access::read> source [[texture(0)]],
                  texture2d_array<float, access::read_write> image [[texture(30), function_constant(SQUARES)]],
                  uint2 at [[thread_position_in_grid]])
@@ -152,7 +184,7 @@ def test_program_describes_constants_and_arguments(device: Device) -> None:
     constants = {c.name: (c.index, c.type) for c in program.constants[: program.constant_count]}
     assert constants == {b"SQUARES": (0, 53), b"SCALE": (2, 3), b"OFFSET": (7, 29), b"MODE": (9, 33)}
     assert program.constants_size == 16
-    assert list(device.kernels) == ["combine_half", "combine_float", "positions", "blur"]
+    assert list(device.kernels) == ["combine_half", "combine_float", "positions", "follow", "blur"]
 
     def arguments(name: str) -> list[tuple[object, ...]]:
         kernel = device.kernels[name]
@@ -223,6 +255,43 @@ def test_positions(device: Device) -> None:
         axis=-1,
     )
     np.testing.assert_array_equal(out, expected)
+
+
+ENTRY = np.dtype([("bytes", "u8"), ("sums", "u8"), ("stride", "u4"), ("count", "u4"), ("scale", "u8")])
+LINK = np.dtype([("inner", ENTRY), ("next", "u8")])
+
+
+@pytest.mark.parametrize("is_read_only", [False, True])
+def test_pointers_in_structs_have_the_layout_of_the_host(
+    device: Device, is_read_only: bool, request: pytest.FixtureRequest
+) -> None:
+    rows = np.arange(24, dtype=np.float16).reshape(4, 6)
+    sums, scale, out = np.array([7, 10], np.float32), np.array([0.5], np.float32), np.zeros(2, np.float32)
+    rows.flags.writeable = False  # what is used for reading is read alone
+    scale.flags.writeable = False
+    entries = np.array(
+        [
+            (rows.ctypes.data, sums.ctypes.data, rows.strides[0], 4, scale.ctypes.data),
+            (rows[2:].ctypes.data + 2, 0, rows.strides[0], 2, 0),
+        ],
+        ENTRY,
+    )
+    links = np.zeros(1, LINK)
+    links[0] = (entries[1], entries.ctypes.data)
+    sums.flags.writeable = not is_read_only
+    resources = [sums, rows, scale]
+    constants = device.constants(SQUARES=0, SCALE=0, OFFSET=0, MODE=0)
+    device.run("follow", constants, {0: entries, 1: out, 2: links}, (1, 1, 1), (2, 1, 1), resources=resources)
+    first = 0.5 * (rows[:, 1].sum() + 4 * rows[0, 0])
+    second = rows[2:, 2].sum() + 2 * rows[2, 1]
+    is_checked = "checked" in request.node.callspec.id
+    if is_checked and is_read_only:
+        assert device.violation == "'entry.sums' can write a resource that is used for reading only"
+        np.testing.assert_array_equal(sums, [7, 10])
+    else:
+        assert device.violation is None
+        np.testing.assert_array_equal(sums, [first + 10, first + 10])
+        np.testing.assert_array_equal(out, [first + 4 + 4 + 100, second + 2 + 4 + 100])
 
 
 def test_textures_inside_and_outside(device: Device, request: pytest.FixtureRequest) -> None:
@@ -296,6 +365,86 @@ def test_checked_build_stays_inside_buffers_and_says_what_was_wrong(tmp_path: Pa
         f"1 0 4 {outside_in}",
         f"2 0 0 {outside_in}",
         f"3 0 0 {outside_in}",
+    ]
+
+
+FOLLOW = (
+    HEADER
+    + """
+struct entry { device const float *source; device uchar *destination; };
+kernel void follow(device const entry *entries [[buffer(0)]], device float *bound [[buffer(1)]],
+                   constant int &index [[buffer(2)]])
+{
+    const entry e = entries[0];
+    device half *to = (device half *)(e.destination + 4);
+    if (e.source) {
+        to[0] = half(e.source[index] + bound[0]);
+    } else {
+        bound[0] = *e.source;
+    }
+}
+"""
+)
+FOLLOW_MAIN = """
+#include <stdio.h>
+#include <stdlib.h>
+static void run(const char *name, float *source, void *destination, int index, const msl_resource *resources,
+                bool is_bound = false)
+{
+    static float bound[2];
+    const void *entry[2] = {source ? source : is_bound ? bound : nullptr, destination};
+    struct msl_dispatch dispatch = {};
+    dispatch.resources = resources;
+    dispatch.buffers[0] = {entry, sizeof entry};
+    dispatch.buffers[1] = {bound, sizeof bound};
+    dispatch.buffers[2] = {&index, sizeof index};
+    for (int i = 0; i < 3; ++i)
+        dispatch.threads_per_threadgroup[i] = dispatch.threadgroups[i] = 1;
+    const uint32_t threadgroup[3] = {};
+    msl_program_follow_checked.kernels[0].run_threadgroup(&dispatch, threadgroup);
+    printf("%s: %s\\n", name, dispatch.violation ? dispatch.violation : "-");
+}
+int main()
+{
+    float *in = (float *)calloc(4, sizeof(float));
+    uint16_t *out = (uint16_t *)calloc(3, sizeof *out);
+    struct msl_resource reads = {nullptr, in, 16, MSL_ACCESS_READ};
+    struct msl_resource both = {&reads, out, 6, MSL_ACCESS_READ | MSL_ACCESS_WRITE};
+    struct msl_resource only = {&reads, out, 6, MSL_ACCESS_READ};
+    run("right", in, out, 3, &both);
+    run("after the end", in, out, 4, &both);
+    run("before the start", in + 1, out, -2, &both);
+    run("cast beyond the end", in, out + 1, 0, &both);
+    run("not used", in, out, 0, &reads);
+    run("read only", in, out, 0, &only);
+    run("null", nullptr, out, 0, &both);
+    run("bound", nullptr, out, 1, &both, true);
+    run("outside the bound", nullptr, out, 2, &both, true);
+    free(in);
+    free(out);
+}
+"""
+
+
+@requires_gxx
+def test_checked_pointers_of_structs_are_bounded_by_resources(tmp_path: Path) -> None:
+    source = host.translate(FOLLOW, "follow", "checked") + FOLLOW_MAIN
+    sanitizers = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    program = compile_cxx(source, tmp_path / "follow", *sanitizers)
+    output = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert output.returncode == 0, output.stderr
+    outside = "access outside the resource that 'entry.{}' points into"
+    nowhere = "'entry.{}' points into no resource that is bound or used"
+    assert output.stdout.splitlines() == [
+        "right: -",
+        f"after the end: {outside.format('source')}",
+        f"before the start: {outside.format('source')}",
+        f"cast beyond the end: {outside.format('destination')}",
+        f"not used: {nowhere.format('destination')}",
+        "read only: 'entry.destination' can write a resource that is used for reading only",
+        "null: access through 'entry.source', which is a null pointer",
+        "bound: -",
+        f"outside the bound: {outside.format('source')}",
     ]
 
 

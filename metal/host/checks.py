@@ -39,8 +39,13 @@ def functions_using(source: Source, names: set[str]) -> set[str]:
 
 def _words(source: Source, span: Span) -> set[str]:
     """Identifiers in a span, those of the macros it uses included."""
+    return expanded_words(source, *(source.token(index).text for index in span if source.token(index).kind == "word"))
+
+
+def expanded_words(source: Source, *words: str) -> set[str]:
+    """Identifiers, and those of the macros that they are."""
     found: set[str] = set()
-    waiting = [source.token(index).text for index in span if source.token(index).kind == "word"]
+    waiting = list(words)
     while waiting:
         word = waiting.pop()
         if word not in found:
@@ -98,7 +103,8 @@ def _check_variables(source: Source) -> None:
             declared = _declares_pointer(Cursor(source, position))
             if declared:
                 raise source.token(position).error(
-                    f"'{declared}' is a pointer or reference without address space: device, constant or thread"
+                    f"'{declared}' is a pointer or reference without address space: "
+                    f"device, constant, thread or threadgroup"
                 )
 
 

@@ -41,8 +41,8 @@ class FunctionConstant:
 class Parameter:
     """One parameter of a kernel.
 
-    `kind` is buffer, texture or builtin. `type_span` is the pointee of a buffer, the whole type otherwise. `attribute`
-    is the name of a builtin such as thread_position_in_grid.
+    `kind` is buffer, threadgroup, texture or builtin. `type_span` is the pointee of a buffer or threadgroup memory, the
+    whole type otherwise. `attribute` is the name of a builtin such as thread_position_in_grid.
     """
 
     kind: str
@@ -51,9 +51,19 @@ class Parameter:
     attribute_span: Span
     attribute: str
     index: int = -1
-    declarator: str = ""  # '*' or '&' for buffers
+    declarator: str = ""  # '*' or '&' for buffers and threadgroup memory
     access: str = ""  # read, write or read_write
     only_if: str = ""  # the function constant that must be true for the argument to exist
+
+
+@dataclass(frozen=True)
+class ThreadgroupVariable:
+    """Memory of a threadgroup that a kernel declares: `threadgroup float name[4];`."""
+
+    name: str
+    type_span: Span
+    dimensions: Span  # with the brackets; empty for a variable that is no array
+    span: Span
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,7 @@ class Function:
     body: Span  # with the braces
     is_kernel: bool
     parameters: tuple[Parameter, ...] = ()
+    threadgroup_variables: tuple[ThreadgroupVariable, ...] = ()
 
     @property
     def span(self) -> Span:

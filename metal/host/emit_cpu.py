@@ -13,8 +13,9 @@ from .checks import check, functions_using
 from .cursor import Cursor
 from .declarations import ADDRESS_SPACES, Function, Source, Span, Table
 from .draft import Draft
-from .entry_points import entry_points
+from .entry_points import entry_points, memory_type
 from .lexer import Token, macro_tokens
+from .members import PointerMember, pointer_members
 from .parser import parse
 
 VARIANTS = ("baseline", "x86_64_v3", "checked")
@@ -42,19 +43,21 @@ def translate(bundled_text: str, stem: str, variant: str) -> str:
     check(source)
     if not source.kernels:
         raise source.tokens[-1].error("there is no kernel in this file")
-    return _prologue(source, variant) + _Body(source).text() + entry_points(source, variant)
+    members = pointer_members(source)
+    return _prologue(source, members, variant) + _Body(source, members).text() + entry_points(source, variant)
 
 
-def _prologue(source: Source, variant: str) -> str:
+def _prologue(source: Source, members: list[PointerMember], variant: str) -> str:
     checked = ["#define MSL_CHECKED 1"] if variant == "checked" else []
     lines = [
         f"// Built from {source.stem}.metal, variant {variant}.",
-        "#define __METAL_VERSION__ 230",
+        "#define __METAL_VERSION__ 300",
         *checked,
         f"#define MSL_SWIZZLES(M) {_swizzles(source)}",
         "#include <metal_stdlib>",
         "namespace metal {",
         "namespace {",
+        *(f'MSL_MEMBER({_tag(number)}, "{member.name}")' for number, member in enumerate(members)),
         "struct program {",
         f'#line 1 "{source.stem}.metal"',
     ]
@@ -70,12 +73,18 @@ def _swizzles(source: Source) -> str:
     return " ".join(f"M({name}, {', '.join(str(_COMPONENTS[letter]) for letter in name)})" for name in sorted(names))
 
 
+def _tag(member: int) -> str:
+    """The type that tells a member from others."""
+    return f"msl_member_{member}_"
+
+
 class _Body:
     """The source's own text, edited so that it can stand in a class."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, pointer_members: list[PointerMember]) -> None:
         self.source = source
         self.draft = Draft(source)
+        self.tags = {member.type.span.start: _tag(number) for number, member in enumerate(pointer_members)}
         self.members = functions_using(source, {constant.name for constant in source.function_constants})
 
     def text(self) -> str:
@@ -117,6 +126,11 @@ class _Body:
             self.draft.replace_token(function.parameter_list.stop, ") const")
         for parameter in function.parameters:
             self.draft.replace(parameter.attribute_span, "")
+        for variable in function.threadgroup_variables:
+            self.draft.replace(variable.span, f"MSL_SHARED({variable.name}, {memory_type(self.source, function)});")
+        if function.threadgroup_variables:
+            comma = ", " if function.parameter_list else ""
+            self.draft.replace_token(function.parameter_list.start - 1, f"(void *msl_memory_{comma}")
 
     def _edit_tokens(self) -> None:
         for index in range(len(self.source.code)):
@@ -153,7 +167,10 @@ class _Body:
         if found.declarator == "&":
             self.draft.replace(found.span, type_name)
             return
-        self.draft.replace(Span(found.span.start, found.span.stop + 1), f"msl_device<{type_name}>")
+        pointer = f"msl_threadgroup<{type_name}>" if found.space == "threadgroup" else f"msl_device<{type_name}>"
+        if found.span.start in self.tags:
+            pointer = f"msl_member<{type_name}, {self.tags[found.span.start]}>"
+        self.draft.replace(Span(found.span.start, found.span.stop + 1), pointer)
         cursor.expect("*")
         if cursor.text() == "*" or (cursor.at_address_space() and cursor.text() != "thread"):
             raise cursor.error("a pointer to a pointer is not understood")

@@ -6,7 +6,7 @@ import re
 
 _FUNCTION_NAMES = """
     abs all any as_type ceil clamp copysign dot exp exp2 fabs floor fma fmax fmin fract isfinite isinf isnan log log2
-    max min mix pow powr rint rsqrt select sign sqrt step tanh trunc
+    max min mix pow powr rint rsqrt select sign sqrt step tanh threadgroup_barrier trunc
 """
 
 # Both preludes declare exactly these. A kernel source must not reuse the names: its own functions become members of a
@@ -21,8 +21,7 @@ _REASONS = {
     "names that begin so are the translation's own": r"(msl|MSL)_\w+",
     "it is not supported": "extern|friend|mutable|register|volatile|is_function_constant_defined",
     "only kernels are supported": "vertex|fragment",
-    "barriers are not supported": "(threadgroup|simdgroup)_barrier",
-    "threadgroup memory is not supported": "threadgroup|threadgroup_imageblock",
+    "image blocks are not supported": "threadgroup_imageblock|mem_threadgroup_imageblock",
     "simdgroups are not supported": r"(simd|quad|simdgroups?)_\w+|(thread_index_in|threads_per)_simdgroup",
     "atomics are not supported": r"atomic\w*",
     "sampling is not supported": "sampler",

@@ -8,6 +8,7 @@ from .lexer import SourceError, Token
 
 BUFFER_COUNT = 31
 TEXTURE_COUNT = 31
+THREADGROUP_COUNT = 31
 TEXTURE_TYPES = ("texture2d", "texture2d_array")
 _ACCESSES = ("read", "write", "read_write")
 
@@ -72,7 +73,9 @@ def require_address_spaces(source: Source, span: Span, what: str) -> None:
         if cursor.text() in ADDRESS_SPACES:
             has_address_space = True
         elif cursor.text() in ("*", "&", "&&") and not has_address_space:
-            raise cursor.error(f"{what} '{source.text(span)}' has no address space: device, constant or thread")
+            raise cursor.error(
+                f"{what} '{source.text(span)}' has no address space: device, constant, thread or threadgroup"
+            )
         if cursor.text() in ("(", "[", "{", "<"):
             cursor.brackets()
         else:
@@ -118,12 +121,16 @@ def _kernel_parameter(source: Source, span: Span) -> Parameter:
         only_if = _constant_name(source, attributes.pop("function_constant"))
     if len(attributes) != 1:
         raise source.token(span.start).error(
-            f"expected buffer, texture or a builtin for '{source.text(declaration)}', got {', '.join(attributes)}"
+            f"expected buffer, texture, threadgroup or a builtin for '{source.text(declaration)}', "
+            f"got {', '.join(attributes)}"
         )
     attribute, arguments = attributes.popitem()
     if attribute == "buffer":
         index = binding_index(source, arguments, BUFFER_COUNT)
         return _buffer(source, declaration, attribute_span, index, only_if)
+    if attribute == "threadgroup":
+        index = binding_index(source, arguments, THREADGROUP_COUNT)
+        return _threadgroup(source, declaration, attribute_span, index, only_if)
     if attribute == "texture":
         index = binding_index(source, arguments, TEXTURE_COUNT)
         return _texture(source, declaration, attribute_span, index, only_if)
@@ -186,6 +193,20 @@ def _buffer(source: Source, declaration: Span, attribute_span: Span, index: int,
     )
 
 
+def _threadgroup(source: Source, declaration: Span, attribute_span: Span, index: int, only_if: str) -> Parameter:
+    expected = "threadgroup T *name or threadgroup T &name for threadgroup memory"
+    cursor = Cursor(source, declaration.start, declaration.stop)
+    found = cursor.address_space_type() if cursor.at_address_space() else None
+    if found is None or found.space != "threadgroup" or found.is_const:
+        raise _not_understood(source, declaration, expected)
+    cursor.expect(found.declarator)
+    name = _name(cursor, source, declaration)
+    attribute = "threadgroup"
+    return Parameter(
+        attribute, name, found.type_span, attribute_span, attribute, index, found.declarator, "read_write", only_if
+    )
+
+
 def _texture(source: Source, declaration: Span, attribute_span: Span, index: int, only_if: str) -> Parameter:
     cursor = Cursor(source, declaration.start, declaration.stop)
     type_span = cursor.type_name()
@@ -209,7 +230,8 @@ def _is_texture(source: Source, type_span: Span) -> bool:
 def _builtin(source: Source, declaration: Span, attribute_span: Span, attribute: str) -> Parameter:
     if attribute not in BUILTINS:
         raise source.token(attribute_span.start).error(
-            f"[[{attribute}]] is not understood on a kernel parameter; known are buffer, texture, {', '.join(BUILTINS)}"
+            f"[[{attribute}]] is not understood on a kernel parameter; "
+            f"known are buffer, texture, threadgroup, {', '.join(BUILTINS)}"
         )
     sizes = BUILTINS[attribute]
     types = [scalar + ("" if size == 1 else str(size)) for scalar in ("uint", "ushort") for size in sizes]

@@ -5,11 +5,14 @@ Everything at file scope is either recognised or rejected with its position; not
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .cursor import Cursor
 from .declarations import Function, FunctionConstant, Instantiation, Source, Span, Table
 from .lexer import Token, tokenize
 from .parameters import binding_index, parse_parameters, require_address_spaces
 from .preprocessor import read_directives
+from .threadgroup import threadgroup_variables
 
 _FUNCTION_CONSTANT_TYPES = ("bool", "int", "uint", "float")
 _SPECIFIERS = frozenset({"static", "inline", "constexpr", "const", "constant"})
@@ -230,9 +233,9 @@ class _Parser:
         cursor.brackets()
         body = Span(body_start, cursor.position)
         parameters = parse_parameters(self.source, parameter_list, is_kernel)
-        self.source.functions.append(
-            Function(name, name_token, template, head, parameter_list, body, is_kernel, parameters)
-        )
+        function = Function(name, name_token, template, head, parameter_list, body, is_kernel, parameters)
+        variables = threadgroup_variables(self.source, function)
+        self.source.functions.append(replace(function, threadgroup_variables=variables))
 
     def _constant(self, start: int, template: Span | None) -> None:
         cursor = self.cursor

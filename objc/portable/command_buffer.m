@@ -250,14 +250,18 @@ static void run_job(struct pm_job *job)
 
 - (void)runDispatch:(struct pm_recorded_dispatch *)recorded
 {
-    const int error = pm_execute([_device team], recorded->kernel, &recorded->dispatch);
+    const char *problem;
+    const int error = pm_execute([_device team], recorded->kernel, &recorded->dispatch, &problem);
     if (error) {
         [self failToStart:"the device's threads; a smaller MPSRNN_NUM_THREADS needs fewer" error:error
                    kernel:recorded->kernel];
-    } else if (recorded->dispatch.violation) {
+        return;
+    }
+    const char *violation = recorded->dispatch.violation;
+    if (violation || problem) {
         char text[PM_MESSAGE_SIZE];
-        snprintf(text, sizeof text, "kernel '%s': %s", recorded->kernel->name, recorded->dispatch.violation);
-        [self failWithCode:MTLCommandBufferErrorPageFault text:text];
+        snprintf(text, sizeof text, "kernel '%s': %s", recorded->kernel->name, violation ? violation : problem);
+        [self failWithCode:violation ? MTLCommandBufferErrorPageFault : MTLCommandBufferErrorInternal text:text];
     }
 }
 

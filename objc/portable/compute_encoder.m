@@ -2,9 +2,13 @@
 #include <stdio.h>
 #include <string.h>
 #import "buffer.h"
+#import "executor.h"
 #import "violation.h"
 
 enum { MAX_BYTES = 4096 };
+
+_Static_assert((int)MTLResourceUsageRead == MSL_ACCESS_READ && (int)MTLResourceUsageWrite == MSL_ACCESS_WRITE,
+               "the usage of a resource is what kernels may do with it");
 
 @implementation PMComputeCommandEncoder
 - (id)initWithCommandBuffer:(PMCommandBuffer *)commandBuffer device:(PMDevice *)device
@@ -98,6 +102,21 @@ enum { MAX_BYTES = 4096 };
     }
 }
 
+- (void)setThreadgroupMemoryLength:(NSUInteger)length atIndex:(NSUInteger)index
+{
+    if (![self check:"setThreadgroupMemoryLength" index:index count:MSL_THREADGROUP_COUNT]) {
+        return;
+    }
+    if (length > MSL_THREADGROUP_MEMORY || length % MSL_THREADGROUP_ALIGNMENT) {
+        pm_command_buffer_misuse(_commandBuffer,
+                                 "setThreadgroupMemoryLength (index %lu): %lu bytes; a multiple of %d up to %d "
+                                 "expected",
+                                 index, length, MSL_THREADGROUP_ALIGNMENT, MSL_THREADGROUP_MEMORY);
+        return;
+    }
+    _dispatch.threadgroup_lengths[index] = (uint32_t)length;
+}
+
 - (void)setTexture:(id<MTLTexture>)texture atIndex:(NSUInteger)index
 {
     if (![self check:"setTexture" index:index count:MSL_TEXTURE_COUNT]) {
@@ -108,6 +127,30 @@ enum { MAX_BYTES = 4096 };
     }
     _textures[index] = (PMTexture *)texture;
     _dispatch.textures[index] = texture ? *[_textures[index] contents] : (struct msl_texture){NULL, 0, 0, 0, 0};
+}
+
+- (void)useResource:(id<MTLResource>)resource usage:(MTLResourceUsage)usage
+{
+    if (![self check:"useResource" index:0 count:1]) {
+        return;
+    }
+    if (!resource) {
+        pm_command_buffer_misuse(_commandBuffer, "useResource: the resource is nil");
+        return;
+    }
+    if (usage == 0 || (usage & ~(NSUInteger)(MTLResourceUsageRead | MTLResourceUsageWrite))) {
+        pm_command_buffer_misuse(_commandBuffer, "useResource: usage %lu; read (1), write (2) or both expected", usage);
+        return;
+    }
+    if (![_commandBuffer keepResource:resource] || ![(id)resource isKindOfClass:[PMBuffer class]]) {
+        return;
+    }
+    PMBuffer *buffer = (PMBuffer *)resource;
+    const struct msl_resource used = {_dispatch.resources, [buffer storage], [buffer length], (uint32_t)usage};
+    const struct msl_resource *kept = [_commandBuffer keepBytes:&used length:sizeof used];
+    if (kept) {
+        _dispatch.resources = kept;
+    }
 }
 
 /* ---- Dispatch ---- */
@@ -122,6 +165,13 @@ static void check_buffer(const struct msl_argument *argument, const struct msl_b
     } else if (buffer->length < argument->size) {
         snprintf(problem, size, "has %zu bytes from its offset on; the kernel needs at least %u", buffer->length,
                  argument->size);
+    }
+}
+
+static void check_threadgroup_memory(const struct msl_argument *argument, uint32_t length, char *problem, size_t size)
+{
+    if (length < argument->size) {
+        snprintf(problem, size, "has %u bytes; the kernel needs at least %u", length, argument->size);
     }
 }
 
@@ -153,21 +203,31 @@ static void check_texture(const struct msl_argument *argument, PMTexture *textur
     const struct msl_kernel *kernel = [function kernel];
     for (size_t i = 0; i < kernel->argument_count; ++i) {
         const struct msl_argument *argument = &kernel->arguments[i];
-        const BOOL isBuffer = argument->kind == MSL_ARGUMENT_BUFFER;
+        const char *what = "texture";
         char problem[PM_MESSAGE_SIZE] = "";
         if (![function hasArgument:argument]) {
             continue;
         }
-        if (isBuffer) {
+        if (argument->kind == MSL_ARGUMENT_BUFFER) {
+            what = "buffer";
             check_buffer(argument, &_dispatch.buffers[argument->index], problem, sizeof problem);
+        } else if (argument->kind == MSL_ARGUMENT_THREADGROUP) {
+            what = "threadgroup memory";
+            check_threadgroup_memory(argument, _dispatch.threadgroup_lengths[argument->index], problem, sizeof problem);
         } else {
             check_texture(argument, _textures[argument->index], problem, sizeof problem);
         }
         if (problem[0]) {
-            pm_command_buffer_misuse(_commandBuffer, "kernel '%s': %s %u ('%s') %s", kernel->name,
-                                     isBuffer ? "buffer" : "texture", argument->index, argument->name, problem);
+            pm_command_buffer_misuse(_commandBuffer, "kernel '%s': %s %u ('%s') %s", kernel->name, what,
+                                     argument->index, argument->name, problem);
             return NO;
         }
+    }
+    const size_t memory = pm_threadgroup_memory(kernel, &_dispatch);
+    if (memory > MSL_THREADGROUP_MEMORY) {
+        pm_command_buffer_misuse(_commandBuffer, "kernel '%s': %zu bytes of threadgroup memory; at most %d expected",
+                                 kernel->name, memory, MSL_THREADGROUP_MEMORY);
+        return NO;
     }
     return YES;
 }

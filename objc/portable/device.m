@@ -13,6 +13,7 @@
 #import "texture.h"
 #import "variant.h"
 #import "violation.h"
+#include "msl_program.h"
 
 _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public limit is the team's");
 
@@ -125,6 +126,11 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
     return MTLSizeMake(PM_MAX_THREADS_PER_THREADGROUP, PM_MAX_THREADS_PER_THREADGROUP, PM_MAX_THREADS_PER_THREADGROUP);
 }
 
+- (NSUInteger)maxThreadgroupMemoryLength
+{
+    return MSL_THREADGROUP_MEMORY;
+}
+
 - (NSUInteger)maxBufferLength
 {
     return _memorySize;
@@ -160,6 +166,14 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
         memcpy([buffer contents], pointer, length);
     }
     return buffer;
+}
+
+- (id<MTLBuffer>)newBufferWithBytesNoCopy:(void *)pointer
+                                   length:(NSUInteger)length
+                                  options:(MTLResourceOptions)options
+                              deallocator:(struct PortableMetalBlock *)deallocator
+{
+    return [[PMBuffer alloc] initWithDevice:self bytes:pointer length:length options:options deallocator:deallocator];
 }
 
 - (id<MTLTexture>)newTextureWithDescriptor:(MTLTextureDescriptor *)descriptor

@@ -40,4 +40,9 @@
 {
     return PM_THREAD_EXECUTION_WIDTH;
 }
+
+- (NSUInteger)staticThreadgroupMemoryLength
+{
+    return [_function kernel]->memory_size;
+}
 @end

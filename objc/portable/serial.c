@@ -27,7 +27,7 @@ static struct pm_job *wait_for_job(struct pm_serial *serial)
 {
     pthread_mutex_lock(&serial->mutex);
     while (!serial->first && !serial->ending) {
-        pthread_cond_wait(&serial->changed, &serial->mutex);
+        pm_thread_wait(&serial->changed, &serial->mutex);
     }
     struct pm_job *job = serial->first;
     if (job) {

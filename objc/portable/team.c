@@ -103,7 +103,7 @@ static void wait_for_announcement(struct pm_team *team)
     pthread_mutex_lock(&team->mutex);
     while (__atomic_load_n(&team->announcements, __ATOMIC_RELAXED) == seen) {
         ++team->sleeping;
-        pthread_cond_wait(&team->announced, &team->mutex);
+        pm_thread_wait(&team->announced, &team->mutex);
         --team->sleeping;
     }
 }

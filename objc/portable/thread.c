@@ -3,6 +3,7 @@
 #include <fenv.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -14,6 +15,8 @@ struct start {
     void (*function)(void *);
     void *argument;
 };
+
+static __thread void (*release_kept)(void);
 
 static void use_default_float_mode(void)
 {
@@ -32,7 +35,38 @@ static void *begin(void *argument)
     free(argument);
     use_default_float_mode();
     start.function(start.argument);
+    pm_thread_rest();
     return NULL;
+}
+
+void pm_thread_when_resting(void (*release)(void))
+{
+    release_kept = release;
+}
+
+void pm_thread_rest(void)
+{
+    void (*release)(void) = release_kept;
+    release_kept = NULL;
+    if (release) {
+        release();
+    }
+}
+
+void pm_thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    if (!release_kept) {
+        pthread_cond_wait(condition, mutex);
+        return;
+    }
+    struct timespec time;
+    clock_gettime(CLOCK_REALTIME, &time);
+    ++time.tv_sec;
+    if (pthread_cond_timedwait(condition, mutex, &time) == ETIMEDOUT) {
+        pthread_mutex_unlock(mutex);
+        pm_thread_rest();
+        pthread_mutex_lock(mutex);
+    }
 }
 
 int pm_thread_start(pthread_t *thread, void (*function)(void *), void *argument)

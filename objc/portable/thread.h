@@ -8,4 +8,13 @@
  * Returns 0 or an errno value. */
 int pm_thread_start(pthread_t *thread, void (*function)(void *), void *argument);
 
+/* Has `release` called, once, when this thread rests: it gives back what the thread keeps for its next work. */
+void pm_thread_when_resting(void (*release)(void));
+
+/* Called by pm_thread_wait(), and at the end of a thread that pm_thread_start() started. */
+void pm_thread_rest(void);
+
+/* pthread_cond_wait(), in which a thread that waits for a second rests. May return before it is woken up. */
+void pm_thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+
 #endif

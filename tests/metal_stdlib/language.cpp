@@ -4,6 +4,7 @@
     M(xy, 0, 1) M(yx, 1, 0) M(zw, 2, 3) M(xz, 0, 2) M(xx, 0, 0) M(xyz, 0, 1, 2) M(wzyx, 3, 2, 1, 0) M(bgr, 2, 1, 0)
 #include <metal_stdlib>
 #include <stdio.h>
+#include <string.h>
 #include <type_traits>
 namespace metal {
 
@@ -137,11 +138,64 @@ void checked_pointers()
     CHECK(((msl_device<float4>)(start + 1))->x == 0 && dispatch.violation);
     dispatch.violation = "first";
     CHECK(start[4] == 0 && dispatch.violation[0] == 'f');
+    msl_device<float> null = nullptr;
+    CHECK(null == nullptr && *null == 0 && dispatch.violation);
     msl_device<float> absent = msl::buffer_argument(dispatch, 2, "absent").pointer<float>();
     CHECK(!absent && absent == nullptr);
 }
+
+MSL_MEMBER(first_tag, "first")
+MSL_MEMBER(second_tag, "second")
+struct pair {
+    msl_member<float, first_tag> first;
+    msl_member<const float, second_tag> second;
+};
+static_assert(sizeof(pair) == 16 && alignof(pair) == 8 && std::is_trivially_copyable_v<pair>);
+static_assert(becomes<msl_device<float>, msl_member<const float, second_tag>>);
+static_assert(!becomes<msl_device<const float>, msl_member<float, first_tag>>);
+static_assert(becomes<msl_member<float, first_tag>, msl_device<const float>>);
+static_assert(!becomes<msl_member<const float, second_tag>, msl_device<float>>);
+static_assert(!becomes<msl_member<float, first_tag>, msl_device<half>>);
+
+bool says(const msl_dispatch &dispatch, const char *text)
+{
+    return dispatch.violation && !strcmp(dispatch.violation, text);
+}
+
+void members()
+{
+    float values[4] = {1, 2, 3, 4}, other[2] = {5, 6};
+    const msl_resource used = {nullptr, values, sizeof values, MSL_ACCESS_READ | MSL_ACCESS_WRITE};
+    msl_dispatch dispatch = {};
+    dispatch.resources = &used;
+    dispatch.buffers[4] = {other, sizeof other};
+    const msl_device<float> start = msl::buffer_argument(dispatch, 4, "outside").pointer<float>();
+    pair p = {start, nullptr};
+    CHECK(p.first == start && start == p.first && p.first && !p.second && p.second == nullptr && nullptr != p.first);
+    CHECK(p.first[1] == 6 && *p.first == 5 && *(1 + p.first) == 6 && *(p.first + 2 - 1) == 6 && p.first - start == 0);
+    p.second = p.first;
+    CHECK(p.first == p.second && p.first <= p.second && p.second < start + 1 && start >= p.second);
+    p.second += 2;
+    p.second -= 1;
+    CHECK(*p.second == 6 && p.second > start && !dispatch.violation);
+    const msl_device<const half> narrow = (msl_device<const half>)p.second;
+    CHECK(narrow[0] == half(0) && !dispatch.violation);
+    const uintptr_t address = uintptr_t(values + 1);
+    memcpy((void *)&p.first, &address, sizeof address);
+    p.first[2] = 7;
+    CHECK(values[3] == 7 && p.first[-1] == 1 && !dispatch.violation);
+    CHECK(p.first[3] == 0 && says(dispatch, "access outside the resource that 'first' points into"));
+    dispatch.violation = nullptr;
+    p.second = nullptr;
+    CHECK(p.second[1] == 0 && says(dispatch, "access through 'second', which is a null pointer"));
+    dispatch.violation = nullptr;
+    dispatch.resources = nullptr;
+    CHECK(p.first && !dispatch.violation);
+    CHECK(*p.first == 0 && says(dispatch, "'first' points into no resource that is bound or used"));
+}
 #else
 void checked_pointers() {}
+void members() {}
 #endif
 } // namespace metal
 
@@ -151,5 +205,6 @@ int main()
     metal::swizzles();
     metal::operators();
     metal::checked_pointers();
+    metal::members();
     return metal::failures != 0;
 }

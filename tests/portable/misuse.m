@@ -7,7 +7,7 @@ struct setting {
     id<MTLComputeCommandEncoder> encoder;
     id<MTLBuffer> list;
     id<MTLTexture> array, plane, readOnly, writeOnly;
-    id<MTLComputePipelineState> append, saxpy, copy, takePlane, takeIntegers;
+    id<MTLComputePipelineState> append, saxpy, copy, takePlane, takeIntegers, addUp;
 };
 
 static const MTLSize ONE = {1, 1, 1};
@@ -47,6 +47,7 @@ static void run(const char *message, void (*misuse)(struct setting *))
         .copy = make_pipeline("copy_texels"),
         .takePlane = make_pipeline("take_plane"),
         .takeIntegers = make_pipeline("take_integers"),
+        .addUp = make_pipeline("add_up"),
     };
     s.encoder = [s.commandBuffer computeCommandEncoder];
     append(&s, 1);
@@ -59,7 +60,7 @@ static void run(const char *message, void (*misuse)(struct setting *))
     CHECK_EQUAL(s.commandBuffer.status, message ? MTLCommandBufferStatusError : MTLCommandBufferStatusCompleted);
     CHECK_EQUAL([s.commandBuffer.error code], message ? MTLCommandBufferErrorInvalidResource : 0);
     const id made[] = {s.list, s.array, s.plane, s.readOnly, s.writeOnly, s.append, s.saxpy, s.copy, s.takePlane,
-                       s.takeIntegers, queue};
+                       s.takeIntegers, s.addUp, queue};
     for (size_t i = 0; i < sizeof made / sizeof made[0]; ++i) {
         [made[i] release];
     }
@@ -140,6 +141,57 @@ MISUSE(bytes_null, "setBytes (index 0): NULL, 4 bytes")
 MISUSE(bytes_too_short, "buffer 1 ('value') has 3 bytes")
 {
     [s->encoder setBytes:"abc" length:3 atIndex:1];
+    dispatch_groups(s->encoder, 1);
+}
+
+MISUSE(resource_nil, "useResource: the resource is nil")
+{
+    [s->encoder useResource:nil usage:MTLResourceUsageRead];
+}
+
+MISUSE(resource_without_usage, "useResource: usage 0; read (1), write (2) or both expected")
+{
+    [s->encoder useResource:s->array usage:MTLResourceUsageRead | MTLResourceUsageWrite];
+    [s->encoder useResource:s->list usage:0];
+}
+
+MISUSE(resource_usage_unknown, "useResource: usage 5; read (1), write (2) or both expected")
+{
+    [s->encoder useResource:s->list usage:5];
+}
+
+MISUSE(resource_after_end, "useResource: the encoder has already ended")
+{
+    [s->encoder endEncoding];
+    [s->encoder useResource:s->list usage:MTLResourceUsageRead];
+    s->encoder = nil;
+}
+
+MISUSE(threadgroup_memory_index, "setThreadgroupMemoryLength: index 31; 0 to 30 expected")
+{
+    [s->encoder setThreadgroupMemoryLength:16 atIndex:31];
+}
+
+MISUSE(threadgroup_memory_not_aligned, "setThreadgroupMemoryLength (index 0): 24 bytes; a multiple of 16 up to 32768")
+{
+    [s->encoder setThreadgroupMemoryLength:24 atIndex:0];
+}
+
+MISUSE(threadgroup_memory_too_long, "setThreadgroupMemoryLength (index 0): 32784 bytes; a multiple of 16 up to 32768")
+{
+    [s->encoder setThreadgroupMemoryLength:32784 atIndex:0];
+}
+
+MISUSE(threadgroup_memory_too_long_together, "kernel 'add_up': 32784 bytes of threadgroup memory; at most 32768")
+{
+    [s->encoder setComputePipelineState:s->addUp];
+    [s->encoder setThreadgroupMemoryLength:32768 atIndex:5];
+    dispatch_groups(s->encoder, 1);
+}
+
+MISUSE(threadgroup_memory_not_set, "threadgroup memory 5 ('asked') has 0 bytes; the kernel needs at least 4")
+{
+    [s->encoder setComputePipelineState:s->addUp];
     dispatch_groups(s->encoder, 1);
 }
 

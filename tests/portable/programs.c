@@ -75,9 +75,50 @@ static void append(const struct msl_dispatch *dispatch, const uint32_t threadgro
     list[1 + list[0]++] = *(const uint32_t *)dispatch->buffers[1].contents;
 }
 
+/* Follows the pointer at buffer 1 to a list, if it leads into a resource that is used for writing. */
+static void append_there(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
+{
+    const uint64_t address = *(const uint64_t *)dispatch->buffers[1].contents;
+    const struct msl_resource *used = dispatch->resources;
+    (void)threadgroup;
+    while (used && !((used->access & MSL_ACCESS_WRITE) && address - (uintptr_t)used->contents < used->length)) {
+        used = used->next;
+    }
+    uint32_t *list = (uint32_t *)(used ? (uintptr_t)address : (uintptr_t)dispatch->buffers[0].contents);
+    list[1 + list[0]++] = 7;
+}
+
+static const struct msl_argument append_there_arguments[] = {
+    {"list", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ | MSL_ACCESS_WRITE, 0, MSL_COMPONENT_NONE, 4, ALWAYS},
+    {"address", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ, 1, MSL_COMPONENT_NONE, 8, ALWAYS},
+};
+
 static const struct msl_argument append_arguments[] = {
     {"list", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ | MSL_ACCESS_WRITE, 0, MSL_COMPONENT_NONE, 4, ALWAYS},
     {"value", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ, 1, MSL_COMPONENT_NONE, 4, ALWAYS},
+};
+
+/* Sums up the indices of the threads of each threadgroup: in its own memory, then in what the host asked for. Threads
+ * from the number at buffer 1 on do not come to the barrier. */
+static void add_up(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3], uint32_t index, void *memory)
+{
+    uint32_t *own = memory, *asked = (uint32_t *)(void *)((char *)memory + 16);
+    if (index >= *(const uint32_t *)dispatch->buffers[1].contents) {
+        return;
+    }
+    *own = index == 0 ? 0 : *own + index;
+    asked[index] = *own;
+    msl_threadgroup_barrier();
+    if (index == 0) {
+        const uint32_t last = dispatch->threads_per_threadgroup[0] - 1;
+        ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = *own + asked[last];
+    }
+}
+
+static const struct msl_argument add_up_arguments[] = {
+    {"sums", MSL_ARGUMENT_BUFFER, MSL_ACCESS_WRITE, 0, MSL_COMPONENT_NONE, 4, ALWAYS},
+    {"limit", MSL_ARGUMENT_BUFFER, MSL_ACCESS_READ, 1, MSL_COMPONENT_NONE, 4, ALWAYS},
+    {"asked", MSL_ARGUMENT_THREADGROUP, MSL_ACCESS_READ | MSL_ACCESS_WRITE, 5, MSL_COMPONENT_NONE, 4, ALWAYS},
 };
 
 /* Takes a millisecond, then notes which thread ran the threadgroup. */
@@ -155,17 +196,19 @@ static void variant_checked(const struct msl_dispatch *dispatch, const uint32_t 
 
 #define MAIN_KERNELS(variant)                                                                                          \
     {                                                                                                                  \
-        {"saxpy", saxpy, saxpy_arguments, COUNT(saxpy_arguments)},                                                     \
-        {"copy_texels", copy_texels, copy_arguments, COUNT(copy_arguments)},                                           \
-        {"take_plane", do_nothing, plane_arguments, COUNT(plane_arguments)},                                           \
-        {"take_integers", do_nothing, integer_arguments, COUNT(integer_arguments)},                                    \
-        {"append", append, append_arguments, COUNT(append_arguments)},                                                 \
-        {"note_thread", note_thread, output_arguments, COUNT(output_arguments)},                                       \
-        {"note_mode", note_mode, output_arguments, COUNT(output_arguments)},                                           \
-        {"note_threadgroup", note_threadgroup, output_arguments, COUNT(output_arguments)},                             \
-        {"write_past_buffer", write_past_buffer, output_arguments, COUNT(output_arguments)},                           \
-        {"write_past_texture", write_past_texture, array_arguments, COUNT(array_arguments)},                           \
-        {"variant", variant, output_arguments, COUNT(output_arguments)},                                               \
+        {"saxpy", saxpy, saxpy_arguments, COUNT(saxpy_arguments), NULL, 0},                                            \
+        {"copy_texels", copy_texels, copy_arguments, COUNT(copy_arguments), NULL, 0},                                  \
+        {"take_plane", do_nothing, plane_arguments, COUNT(plane_arguments), NULL, 0},                                  \
+        {"take_integers", do_nothing, integer_arguments, COUNT(integer_arguments), NULL, 0},                           \
+        {"append", append, append_arguments, COUNT(append_arguments), NULL, 0},                                        \
+        {"append_there", append_there, append_there_arguments, COUNT(append_there_arguments), NULL, 0},                \
+        {"note_thread", note_thread, output_arguments, COUNT(output_arguments), NULL, 0},                              \
+        {"note_mode", note_mode, output_arguments, COUNT(output_arguments), NULL, 0},                                  \
+        {"note_threadgroup", note_threadgroup, output_arguments, COUNT(output_arguments), NULL, 0},                    \
+        {"write_past_buffer", write_past_buffer, output_arguments, COUNT(output_arguments), NULL, 0},                  \
+        {"write_past_texture", write_past_texture, array_arguments, COUNT(array_arguments), NULL, 0},                  \
+        {"variant", variant, output_arguments, COUNT(output_arguments), NULL, 0},                                      \
+        {"add_up", NULL, add_up_arguments, COUNT(add_up_arguments), add_up, 16},                                       \
     }
 
 static const struct msl_kernel main_baseline_kernels[] = MAIN_KERNELS(variant_baseline);
@@ -209,7 +252,7 @@ static const struct msl_argument constant_arguments[] = {
 };
 
 static const struct msl_kernel constant_kernels[] = {
-    {"write_constants", write_constants, constant_arguments, COUNT(constant_arguments)},
+    {"write_constants", write_constants, constant_arguments, COUNT(constant_arguments), NULL, 0},
 };
 
 static const struct msl_program constant_program = {

@@ -26,14 +26,15 @@ static void visit(const struct msl_dispatch *dispatch, const uint32_t threadgrou
     ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] += 1;
 }
 
-static const struct msl_kernel kernel = {"visit", visit, NULL, 0};
+static const struct msl_kernel kernel = {.name = "visit", .run_threadgroup = visit};
 
 static void run_step(struct pm_job *job)
 {
     struct step *step = (struct step *)job;
     struct msl_dispatch dispatch = {.threadgroups = {GROUPS, 1, 1}};
     dispatch.buffers[0].contents = step->visits;
-    int right = pm_execute(team, &kernel, &dispatch) == 0 && pm_serial_is_current(step->serial);
+    const char *problem;
+    int right = pm_execute(team, &kernel, &dispatch, &problem) == 0 && pm_serial_is_current(step->serial);
     for (int i = 0; i < GROUPS; ++i) {
         right &= step->visits[i] == 1;
     }

@@ -1,136 +1,31 @@
 // What the device passes to a kernel, seen from C++: buffers, and the position of the thread.
 #ifndef MSL_ARGUMENT_H
 #define MSL_ARGUMENT_H
+#include "msl_pointer.h"
 
 namespace msl {
 namespace {
 
 // One binding of one dispatch, and the message that an access outside it leaves there.
 struct argument {
-    const struct msl_dispatch *dispatch;
     const char *violation;
 
-    // The device hands the dispatch out read-only, this one member excepted.
-    void report() const
+    MSL_INLINE argument(const struct msl_dispatch &dispatch, const char *violation) : violation(violation)
     {
-        const char *none = nullptr;
-        const char **place = const_cast<const char **>(&dispatch->violation);
-        __atomic_compare_exchange_n(place, &none, violation, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    }
-};
-
-// Zeros in place of what is not there. What can be written, and then read again, is each thread's own.
-template <class T> struct nothing {
-    static inline thread_local T value{};
-
-    static T &zeroed()
-    {
-        __builtin_memset(static_cast<void *>(&value), 0, sizeof value);
-        return value;
-    }
-};
-template <class T> struct nothing<const T> {
-    static inline const T value{};
-
-    static const T &zeroed() { return value; }
-};
-
-// A pointer that knows what it may point at. One made from a plain pointer (the address of a member of an argument, a
-// table of the kernel source) has no bounds.
-template <class T> class checked_pointer {
-public:
-    checked_pointer() = default;
-    checked_pointer(T *target) : address(uintptr_t(target)), begin(0), end(UINTPTR_MAX), owner(nullptr) {}
-    checked_pointer(void *contents, size_t length, const argument *owner)
-        : address(uintptr_t(contents)), begin(address), end(address + length), owner(owner)
-    {
-    }
-    operator checked_pointer<const T>() const { return convert<const T>(); }
-    template <class U> explicit operator checked_pointer<U>() const { return convert<U>(); }
-    explicit operator bool() const { return address != 0; }
-
-    T &operator*() const
-    {
-        if (address < begin || address > end || end - address < sizeof(T)) {
-            if (owner)
-                owner->report();
-            return nothing<T>::zeroed();
-        }
-        return *reinterpret_cast<T *>(address);
-    }
-    T *operator->() const { return &**this; }
-    T &operator[](ptrdiff_t index) const { return *(*this + index); }
-
-    checked_pointer &operator+=(ptrdiff_t count)
-    {
-        address += count * sizeof(T);
-        return *this;
-    }
-    checked_pointer &operator-=(ptrdiff_t count) { return *this += -count; }
-    checked_pointer &operator++() { return *this += 1; }
-    checked_pointer &operator--() { return *this += -1; }
-    checked_pointer operator++(int)
-    {
-        const checked_pointer before = *this;
-        *this += 1;
-        return before;
-    }
-    checked_pointer operator--(int)
-    {
-        const checked_pointer before = *this;
-        *this += -1;
-        return before;
-    }
-    friend checked_pointer operator+(checked_pointer a, ptrdiff_t count) { return a += count; }
-    friend checked_pointer operator+(ptrdiff_t count, checked_pointer a) { return a += count; }
-    friend checked_pointer operator-(checked_pointer a, ptrdiff_t count) { return a += -count; }
-    friend ptrdiff_t operator-(checked_pointer a, checked_pointer b)
-    {
-        return ptrdiff_t(a.address - b.address) / ptrdiff_t(sizeof(T));
-    }
-    friend bool operator==(checked_pointer a, checked_pointer b) { return a.address == b.address; }
-    friend bool operator!=(checked_pointer a, checked_pointer b) { return a.address != b.address; }
-    friend bool operator<(checked_pointer a, checked_pointer b) { return a.address < b.address; }
-    friend bool operator<=(checked_pointer a, checked_pointer b) { return a.address <= b.address; }
-    friend bool operator>(checked_pointer a, checked_pointer b) { return a.address > b.address; }
-    friend bool operator>=(checked_pointer a, checked_pointer b) { return a.address >= b.address; }
-
-private:
-    template <class> friend class checked_pointer;
-
-    template <class U> checked_pointer<U> convert() const
-    {
-        checked_pointer<U> result;
-        result.address = address;
-        result.begin = begin;
-        result.end = end;
-        result.owner = owner;
-        return result;
-    }
-
-    uintptr_t address, begin, end;
-    const argument *owner;
-};
-
-} // namespace
-} // namespace msl
-
-// What `device T *` and `constant T *` of a kernel source are.
 #if MSL_CHECKED
-template <class T> using msl_device = msl::checked_pointer<T>;
+        current_dispatch = &dispatch;
 #else
-template <class T> using msl_device = T *;
+        (void)dispatch;
 #endif
-
-namespace msl {
-namespace {
+    }
+};
 
 struct buffer_argument : argument {
     void *contents;
     size_t length;
 
     MSL_INLINE buffer_argument(const struct msl_dispatch &dispatch, int index, const char *violation)
-        : argument{&dispatch, violation}, contents(dispatch.buffers[index].contents),
+        : argument(dispatch, violation), contents(dispatch.buffers[index].contents),
           length(dispatch.buffers[index].length)
     {
     }
@@ -138,7 +33,7 @@ struct buffer_argument : argument {
     template <class T> MSL_INLINE msl_device<T> pointer() const
     {
 #if MSL_CHECKED
-        return msl_device<T>(contents, length, this);
+        return msl_device<T>(uintptr_t(contents), contents, length, violation);
 #else
         return static_cast<T *>(contents);
 #endif
@@ -150,6 +45,37 @@ struct buffer_argument : argument {
         return contents ? *static_cast<T *>(contents) : nothing<T>::zeroed();
     }
 };
+
+// Memory of a threadgroup that the host asked for. It lies behind the kernel's own variables, of `size` bytes, and the
+// arguments of lower index.
+struct threadgroup_argument : argument {
+    char *contents;
+    size_t length;
+
+    MSL_INLINE threadgroup_argument(const struct msl_dispatch &dispatch, int index, void *memory, size_t size,
+                                    const char *violation)
+        : argument(dispatch, violation), contents(static_cast<char *>(memory) + size),
+          length(dispatch.threadgroup_lengths[index])
+    {
+        for (int i = 0; i < index; ++i)
+            contents += dispatch.threadgroup_lengths[i];
+    }
+
+    template <class T> MSL_INLINE msl_threadgroup<T> pointer() const
+    {
+#if MSL_CHECKED
+        return msl_threadgroup<T>(uintptr_t(contents), contents, length, violation);
+#else
+        return reinterpret_cast<T *>(contents);
+#endif
+    }
+};
+
+template <class Variables> struct memory_of {
+    static_assert(sizeof(Variables) <= MSL_THREADGROUP_MEMORY, "the kernel has too many threadgroup variables");
+    enum : uint32_t { unit = MSL_THREADGROUP_ALIGNMENT, size = (sizeof(Variables) + unit - 1) / unit * unit };
+};
+template <class Variables> constexpr uint32_t memory_size = memory_of<Variables>::size;
 
 // The thread that a kernel runs for; run_threadgroup moves x, y and z. The functions are named as Metal's attributes.
 struct thread {
@@ -165,6 +91,13 @@ struct thread {
             threadgroups[axis] = dispatch.threadgroups[axis];
             threadgroup[axis] = place[axis];
         }
+    }
+
+    MSL_INLINE void place(uint32_t index)
+    {
+        x = index % size[0];
+        y = index / size[0] % size[1];
+        z = index / size[0] / size[1];
     }
 
     MSL_INLINE metal::uint3 thread_position_in_threadgroup() const { return metal::uint3(x, y, z); }

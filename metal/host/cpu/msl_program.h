@@ -10,7 +10,10 @@
 extern "C" {
 #endif
 
-enum { MSL_BUFFER_COUNT = 31, MSL_TEXTURE_COUNT = 31 };
+enum { MSL_BUFFER_COUNT = 31, MSL_TEXTURE_COUNT = 31, MSL_THREADGROUP_COUNT = 31 };
+
+/* What a threadgroup has of memory of its own, in bytes. */
+enum { MSL_THREADGROUP_MEMORY = 32768, MSL_THREADGROUP_ALIGNMENT = 16 };
 
 /* Texels lie as [slice][y][x][component], tightly packed. */
 struct msl_texture {
@@ -24,23 +27,39 @@ struct msl_buffer {
     size_t length;              /* bytes from `contents` to the end */
 };
 
+enum msl_access { MSL_ACCESS_READ = 1, MSL_ACCESS_WRITE = 2 };
+
+/* Memory that kernels may reach through pointers that they find in buffers, those that were added before. */
+struct msl_resource {
+    const struct msl_resource *next;
+    void *contents;
+    size_t length;
+    uint32_t access;            /* of enum msl_access */
+};
+
 /* One dispatch, shared read-only by all threads that work on it, except `violation`. */
 struct msl_dispatch {
     struct msl_buffer buffers[MSL_BUFFER_COUNT];
     struct msl_texture textures[MSL_TEXTURE_COUNT];
+    const struct msl_resource *resources;
+    uint32_t threadgroup_lengths[MSL_THREADGROUP_COUNT];    /* bytes, multiples of MSL_THREADGROUP_ALIGNMENT */
     const void *constants;      /* `constants_size` bytes, filled by the device from `constants` of the program */
     uint32_t threads_per_threadgroup[3], threadgroups[3];
     const char *violation;      /* first message of a `checked` kernel, static storage; set with __atomic builtins */
 };
 
-enum msl_argument_kind { MSL_ARGUMENT_BUFFER, MSL_ARGUMENT_TEXTURE_2D, MSL_ARGUMENT_TEXTURE_2D_ARRAY };
-enum msl_access { MSL_ACCESS_READ = 1, MSL_ACCESS_WRITE = 2 };
+enum msl_argument_kind {
+    MSL_ARGUMENT_BUFFER,
+    MSL_ARGUMENT_TEXTURE_2D,
+    MSL_ARGUMENT_TEXTURE_2D_ARRAY,
+    MSL_ARGUMENT_THREADGROUP
+};
 enum msl_component { MSL_COMPONENT_NONE, MSL_COMPONENT_FLOAT };     /* what a texture argument yields */
 
 struct msl_argument {
     const char *name;
     uint8_t kind, access, index, component;
-    uint32_t size;              /* buffers: bytes needed at least (sizeof of the pointee or referee) */
+    uint32_t size;              /* not of textures: bytes needed at least (sizeof of the pointee or referee) */
     int32_t constant;           /* index of the bool constant without which the argument does not exist; -1: always */
 };
 
@@ -53,10 +72,19 @@ struct msl_constant {
 
 struct msl_kernel {
     const char *name;
+    /* Runs a threadgroup. NULL for a kernel whose threads work together. */
     void (*run_threadgroup)(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3]);
     const struct msl_argument *arguments;
     size_t argument_count;
+    /* Runs one thread of such a kernel; threads are numbered along x first. `memory` is that of the threadgroup:
+     * `memory_size` bytes of variables, then those of its arguments in the order of their indices. */
+    void (*run_thread)(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3], uint32_t index,
+                       void *memory);
+    uint32_t memory_size;       /* a multiple of MSL_THREADGROUP_ALIGNMENT */
 };
+
+/* Called in run_thread: returns when all threads of the threadgroup have called it. */
+void msl_threadgroup_barrier(void);
 
 struct msl_program {
     size_t constants_size;

@@ -10,7 +10,7 @@ struct texture_argument : argument {
     const struct msl_texture &texture;
 
     MSL_INLINE texture_argument(const struct msl_dispatch &dispatch, int index, const char *violation)
-        : argument{&dispatch, violation}, texture(dispatch.textures[index])
+        : argument(dispatch, violation), texture(dispatch.textures[index])
     {
     }
 };
@@ -21,7 +21,7 @@ protected:
     MSL_INLINE explicit texels(const texture_argument &argument)
         : texture(argument.texture)
 #if MSL_CHECKED
-          , owner(&argument)
+          , violation(argument.violation)
 #endif
     {
     }
@@ -62,13 +62,13 @@ private:
         const bool inside = x < texture.width && y < texture.height && slice < texture.slices;
 #if MSL_CHECKED
         if (!inside)
-            owner->report();
+            report(violation);
 #endif
         return inside;
     }
 
 #if MSL_CHECKED
-    const texture_argument *owner;
+    const char *violation;
 #endif
 };
 

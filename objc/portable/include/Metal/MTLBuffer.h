@@ -4,6 +4,8 @@
 
 @protocol MTLBuffer <MTLResource>
 @property (nonatomic, readonly) NSUInteger length;
+/* What a pointer in a kernel has to be to point at the first byte. */
+@property (nonatomic, readonly) uint64_t gpuAddress;
 /* NULL for a buffer of MTLStorageModePrivate. */
 - (void *)contents;
 @end

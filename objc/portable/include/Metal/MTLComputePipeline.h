@@ -7,5 +7,6 @@
 @property (nonatomic, readonly) id<MTLDevice> device;
 @property (nonatomic, readonly) NSUInteger maxTotalThreadsPerThreadgroup;
 @property (nonatomic, readonly) NSUInteger threadExecutionWidth;
+@property (nonatomic, readonly) NSUInteger staticThreadgroupMemoryLength;
 @end
 #endif
