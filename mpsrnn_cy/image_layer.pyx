@@ -7,18 +7,12 @@ import numpy as np
 
 from .arguments import boolean, enum_member
 from .cells import read_cells
+from .command_checks import check_command_buffer
 from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode
 from .errors import BadArgumentError
 from .image import as_pixels
 from .image_descriptor import MPSImageDescriptor
-from .layer_checks import (
-    Directions,
-    check_command_buffer,
-    check_forward_stack,
-    check_output_list,
-    combined_channels,
-    descriptor_list,
-)
+from .layer_checks import Directions, check_forward_stack, check_output_list, combined_channels, descriptor_list
 from .sequence_checks import SequenceChecks
 
 from .device cimport api, check

@@ -7,14 +7,12 @@ from typing import NamedTuple, TypeVar
 
 from .arguments import instance_of
 from .cells import Cell
-from .command_checks import check_command_buffer
 from .descriptors import MPSRNNDescriptor
 from .enums import MPSRNNBidirectionalCombineMode, MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError
 
 __all__ = [
     "Directions",
-    "check_command_buffer",
     "check_forward_stack",
     "check_list",
     "check_output_list",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -14,7 +13,15 @@ from .cells import Cell, CellKind, GateWeights
 from .enums import MPSDataType, MPSRNNMatrixId
 from .errors import BadArgumentError
 
-__all__ = ["WeightKind", "WeightSlot", "initial_values", "weight_data_type", "weight_slots"]
+__all__ = [
+    "CellLayout",
+    "WeightKind",
+    "WeightSlot",
+    "cell_layout",
+    "initial_values",
+    "weight_data_type",
+    "weight_slots",
+]
 
 
 class WeightKind(IntEnum):
@@ -102,14 +109,17 @@ _IDS: dict[CellKind, tuple[_GateIds, ...]] = {
     ),
 }
 
-# Where the numbers that the data sources delivered are; None where there are none.
-_ARRAYS: dict[WeightKind, Callable[[GateWeights], npt.NDArray[Any] | None]] = {
-    WeightKind.INPUT: lambda gate: gate.input and gate.input.weights,
-    WeightKind.RECURRENT: lambda gate: gate.recurrent and gate.recurrent.weights,
-    WeightKind.MEMORY: lambda gate: gate.memory and gate.memory.weights,
-    WeightKind.DIAGONAL: lambda gate: gate.diagonal,
-    WeightKind.BIAS: lambda gate: gate.bias,
-}
+
+def _arrays(gate: GateWeights) -> dict[WeightKind, npt.NDArray[Any]]:
+    """What the data sources of a gate delivered."""
+    found: dict[WeightKind, npt.NDArray[Any] | None] = {
+        WeightKind.INPUT: None if gate.input is None else gate.input.weights,
+        WeightKind.RECURRENT: None if gate.recurrent is None else gate.recurrent.weights,
+        WeightKind.MEMORY: None if gate.memory is None else gate.memory.weights,
+        WeightKind.DIAGONAL: gate.diagonal,
+        WeightKind.BIAS: gate.bias,
+    }
+    return {kind: array for kind, array in found.items() if array is not None}
 
 
 def weight_slots(cell: Cell) -> tuple[WeightSlot, ...]:
@@ -126,11 +136,9 @@ def weight_slots(cell: Cell) -> tuple[WeightSlot, ...]:
         WeightKind.DIAGONAL: (1, outputs),
         WeightKind.BIAS: (1, outputs),
     }
-    slots = []
+    slots: list[WeightSlot] = []
     for index, (gate, ids) in enumerate(zip(cell.gates, _IDS[cell.kind], strict=True)):
-        for kind, array in _ARRAYS.items():
-            if array(gate) is not None:
-                slots.append(WeightSlot(_id(ids, kind), index, kind, *sizes[kind]))
+        slots += [WeightSlot(_id(ids, kind), index, kind, *sizes[kind]) for kind in _arrays(gate)]
     return tuple(sorted(slots, key=lambda slot: slot.id))
 
 
@@ -141,16 +149,30 @@ def _id(ids: _GateIds, kind: WeightKind) -> MPSRNNMatrixId:
     return {WeightKind.INPUT: ids.input, WeightKind.RECURRENT: ids.recurrent, WeightKind.BIAS: ids.bias}[kind]
 
 
+@dataclass(frozen=True)
+class CellLayout:
+    """What two layers have in common that can use each other's training states."""
+
+    kind: CellKind
+    input_channels: int
+    output_channels: int
+    unit_transform: bool
+    slots: tuple[WeightSlot, ...]
+
+
+def cell_layout(cell: Cell) -> CellLayout:
+    """Describe a cell without its numbers."""
+    return CellLayout(cell.kind, cell.input_channels, cell.output_channels, cell.unit_transform, weight_slots(cell))
+
+
 def weight_data_type(cell: Cell) -> MPSDataType:
     """Element type of all trainable matrices of a cell."""
     return MPSDataType.FLOAT32 if cell.use_float32_weights else MPSDataType.FLOAT16
 
 
-def initial_values(cell: Cell, slot: WeightSlot) -> npt.NDArray[np.float16] | npt.NDArray[np.float32]:
+def initial_values(cell: Cell, slot: WeightSlot) -> npt.NDArray[Any]:
     """Get what the data sources delivered for a slot: (rows, columns), of the element type of the cell's weights."""
-    array = _ARRAYS[slot.kind](cell.gates[slot.gate])
-    if array is None:
-        raise BadArgumentError(f"slot: got {slot.id.name}, expected one of the cell's")
+    array = _arrays(cell.gates[slot.gate])[slot.kind]
     dtype = np.float32 if cell.use_float32_weights else np.float16
     with np.errstate(over="ignore"):
         values = array.reshape(slot.rows, slot.columns).astype(dtype)

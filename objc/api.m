@@ -1,5 +1,7 @@
 /* The table of the contract, and what every handle has in common. */
 #import "shim.h"
+#import "matrix_copy.h"
+#import "training.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -78,6 +80,13 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .buffer_create_no_copy = mcy_buffer_handle_create_no_copy,
         .buffer_length = mcy_buffer_length,
         .buffer_contents = mcy_buffer_contents,
+        .command_copy_matrix = mcy_command_copy_matrix,
+        .matrix_layer_create = mcy_matrix_layer_create,
+        .matrix_layer_encode_sequence = mcy_matrix_layer_encode_sequence,
+        .matrix_layer_encode_bidirectional = mcy_matrix_layer_encode_bidirectional,
+        .training_layer_create = mcy_training_layer_create,
+        .training_layer_encode_forward = mcy_training_layer_encode_forward,
+        .training_layer_encode_gradient = mcy_training_layer_encode_gradient,
         .release = mcy_release,
         .live_handle_count = mcy_live_handle_count,
     };
