@@ -1,4 +1,4 @@
-"""Apple's recurrent layers over images for Python, on Metal where there is Metal and on the CPU everywhere else.
+"""Apple's recurrent layers for Python, on Metal where there is Metal and on the CPU everywhere else.
 
 Classes carry Apple's names. Properties and methods are Apple's Swift names in snake_case, enum cases in CAPITALS, and
 initialisers are the constructor with the Swift labels in snake_case.
