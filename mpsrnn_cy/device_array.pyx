@@ -83,12 +83,12 @@ cdef class DeviceArray:
         first = <size_t>buffer._contents + self.offset
         return number, first, first + self._layout.length
 
-    def synchronize(self, on_command_buffer):
+    def synchronize(self, on):
         """Encode that the CPU will read what kernels have written. Devices here share its memory: nothing to do.
 
         Parameters
         ----------
-        on_command_buffer : MTLCommandBuffer
+        on : MTLCommandBuffer
             Not yet committed.
 
         Raises
@@ -96,7 +96,7 @@ cdef class DeviceArray:
         LifetimeError
             If the object is temporary: the CPU cannot reach it.
         """
-        check_command_buffer(on_command_buffer, self.device, "on_command_buffer")
+        check_command_buffer(on, self.device, "on")
         if self._read_count is not None:
             raise LifetimeError(f"{type(self).__name__}: a temporary object cannot be synchronised, expected another")
 

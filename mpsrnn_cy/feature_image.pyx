@@ -123,12 +123,12 @@ cdef class FeatureImage:
         cdef native.mpsrnn_storage storage = _storage(self)
         return storage.identity, storage.first_slice, storage.first_slice + storage.slices
 
-    def synchronize(self, on_command_buffer):
+    def synchronize(self, on):
         """Encode that the CPU will read what kernels have written. Devices here share its memory: nothing to do.
 
         Parameters
         ----------
-        on_command_buffer : MTLCommandBuffer
+        on : MTLCommandBuffer
             Not yet committed.
 
         Raises
@@ -136,7 +136,7 @@ cdef class FeatureImage:
         LifetimeError
             If the image is temporary: the CPU cannot reach it.
         """
-        check_command_buffer(on_command_buffer, self.device, "on_command_buffer")
+        check_command_buffer(on, self.device, "on")
         if self._read_count is not None:
             raise LifetimeError(f"{type(self).__name__}: synchronize() of a temporary image, expected a persistent one")
 

@@ -58,5 +58,5 @@ class MPSTemporaryImage(MPSImage):
     ) -> MPSTemporaryImage: ...
     @classmethod
     def prefetch_storage(
-        cls, with_command_buffer: MTLCommandBuffer, image_descriptor_list: list[MPSImageDescriptor]
+        cls, with_: MTLCommandBuffer, image_descriptor_list: list[MPSImageDescriptor]
     ) -> None: ...

@@ -240,9 +240,9 @@ cdef class MPSTemporaryImage(MPSImage):
         self._read_count.set(value, "read_count")
 
     @classmethod
-    def prefetch_storage(cls, with_command_buffer, image_descriptor_list):
+    def prefetch_storage(cls, with_, image_descriptor_list):
         """Hint which temporaries will follow; kept for Apple's programs. Arguments are checked, nothing is fetched."""
-        check_command_buffer(with_command_buffer, None, "with_command_buffer")
+        check_command_buffer(with_, None, "with_")
         for index, descriptor in enumerate(instance_of(image_descriptor_list, "image_descriptor_list", list)):
             instance_of(descriptor, f"image_descriptor_list[{index}]", MPSImageDescriptor)
 

@@ -39,5 +39,5 @@ class MPSTemporaryMatrix(MPSMatrix):
     ) -> MPSTemporaryMatrix: ...
     @classmethod
     def prefetch_storage(
-        cls, command_buffer: MTLCommandBuffer, matrix_descriptor_list: list[MPSMatrixDescriptor]
+        cls, with_: MTLCommandBuffer, matrix_descriptor_list: list[MPSMatrixDescriptor]
     ) -> None: ...

@@ -184,9 +184,9 @@ cdef class MPSTemporaryMatrix(MPSMatrix):
         self._read_count.set(value, "read_count")
 
     @classmethod
-    def prefetch_storage(cls, command_buffer, matrix_descriptor_list):
+    def prefetch_storage(cls, with_, matrix_descriptor_list):
         """Hint which temporaries will follow; kept for Apple's programs. Arguments are checked, nothing is fetched."""
-        check_command_buffer(command_buffer, None)
+        check_command_buffer(with_, None, "with_")
         for index, descriptor in enumerate(instance_of(matrix_descriptor_list, "matrix_descriptor_list", list)):
             instance_of(descriptor, f"matrix_descriptor_list[{index}]", MPSMatrixDescriptor).layout()
 

@@ -70,13 +70,13 @@ cdef class MPSState:
 
     @classmethod
     def temporary_state(
-        cls, with_command_buffer, *, buffer_size=None, texture_descriptor=None, resource_list=None
+        cls, with_, *, buffer_size=None, texture_descriptor=None, resource_list=None
     ):
         """Make a temporary state: its memory is out of the CPU's reach, and goes when its read count reaches 0.
 
         Parameters
         ----------
-        with_command_buffer : MTLCommandBuffer
+        with_ : MTLCommandBuffer
             The one whose encode calls may use it; not yet committed.
         buffer_size, texture_descriptor, resource_list
             At most one, as of the constructor; without, the state has no resources.
@@ -84,7 +84,7 @@ cdef class MPSState:
         cdef MPSState state
         if cls is not MPSState:
             raise BadTypeError(f"{cls.__name__}: got temporary_state() of a derived class, expected MPSState's")
-        command = check_command_buffer(with_command_buffer, None, "with_command_buffer")
+        command = check_command_buffer(with_, None, "with_")
         described = _one_of("temporary_state()", buffer_size, texture_descriptor, resource_list)
         held = [] if described is None else described.make_resources(command.device, MTLStorageMode.PRIVATE)
         state = MPSState.__new__(MPSState)
@@ -125,12 +125,12 @@ cdef class MPSState:
         """Number of its resources."""
         return len(self._held())
 
-    def resource(self, at_index=0, allocate_memory=True):
+    def resource(self, at=0, allocate_memory=True):
         """Get a resource. Without arguments it is what Apple's deprecated property of this name gives.
 
         Parameters
         ----------
-        at_index : int
+        at : int
             Which.
         allocate_memory : bool
             Whether to make it if it does not exist yet.
@@ -140,30 +140,30 @@ cdef class MPSState:
         MTLBuffer, MTLTexture or None
             None if there is no such resource, or if it does not exist yet and is not made.
         """
-        found = _at(self, at_index)
+        found = _at(self, at)
         return None if found is None else found.get(boolean(allocate_memory, "allocate_memory"))
 
-    def buffer_size(self, at_index):
+    def buffer_size(self, at):
         """Bytes of a buffer; 0 if the resource is none, or there is no such resource."""
-        found = _at(self, at_index)
+        found = _at(self, at)
         return 0 if found is None else found.buffer_size
 
-    def texture_info(self, at_index):
+    def texture_info(self, at):
         """What a texture looks like, an `MPSStateTextureInfo`; zeros if the resource is none, or there is none."""
-        found = _at(self, at_index)
+        found = _at(self, at)
         return MPSStateTextureInfo() if found is None else found.texture_info
 
-    def resource_type(self, at_index):
+    def resource_type(self, at):
         """What a resource is, an `MPSStateResourceType`; NONE if there is no such resource."""
-        found = _at(self, at_index)
+        found = _at(self, at)
         return MPSStateResourceType.NONE if found is None else found.resource_type
 
-    def synchronize(self, on_command_buffer):
+    def synchronize(self, on):
         """Encode that the CPU will read what kernels have written. Devices here share its memory: nothing to do.
 
         Parameters
         ----------
-        on_command_buffer : MTLCommandBuffer
+        on : MTLCommandBuffer
             Not yet committed.
 
         Raises
@@ -171,7 +171,7 @@ cdef class MPSState:
         LifetimeError
             If the state is temporary: the CPU cannot reach it.
         """
-        check_command_buffer(on_command_buffer, self.device, "on_command_buffer")
+        check_command_buffer(on, self.device, "on")
         if self._read_count is not None:
             raise LifetimeError(f"{type(self).__name__}: a temporary state cannot be synchronised, expected another")
 
@@ -179,7 +179,7 @@ cdef class MPSState:
         """Bytes of memory that its resources have been given so far."""
         return sum(resource.allocated_size for resource in self._held())
 
-    def destination_image_descriptor(self, source_images, source_states, for_kernel, suggested_descriptor):
+    def destination_image_descriptor(self, for_source_images, source_states, for_, suggested_descriptor):
         """Choose how the destination of a kernel that reads this state looks: as suggested, unless overridden.
 
         Apple's kernels for neural networks ask for it; recurrent layers do not.
@@ -193,9 +193,9 @@ cdef class MPSState:
         return held
 
 
-cdef _at(MPSState state, at_index):
+cdef _at(MPSState state, at):
     """The resource of a number, or None."""
-    index = integer(at_index, "at_index")
+    index = integer(at, "at")
     held = state._held()
     return held[index] if index < len(held) else None
 

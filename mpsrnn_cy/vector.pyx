@@ -154,9 +154,9 @@ cdef class MPSTemporaryVector(MPSVector):
         self._read_count.set(value, "read_count")
 
     @classmethod
-    def prefetch_storage(cls, command_buffer, descriptor_list):
+    def prefetch_storage(cls, with_, descriptor_list):
         """Hint which temporaries will follow; kept for Apple's programs. Arguments are checked, nothing is fetched."""
-        check_command_buffer(command_buffer, None)
+        check_command_buffer(with_, None, "with_")
         for index, descriptor in enumerate(instance_of(descriptor_list, "descriptor_list", list)):
             instance_of(descriptor, f"descriptor_list[{index}]", MPSVectorDescriptor).layout()
 

@@ -268,12 +268,11 @@ def test_sums_are_float32(device: mps.MTLDevice) -> None:
     assert mps.MPSRNNImageInferenceLayer(device, descriptor).predict(x)[0, 1, 1, 0] == 9 * channels
 
 
-# Known beforehand: published by others from real hardware, or plain arithmetic.
+# Known beforehand, by plain arithmetic.
 
 
-def single(device: mps.MTLDevice, unit: bool = False, **sources: mps.ArrayDataSource) -> mps.MPSRNNImageInferenceLayer:
+def single(device: mps.MTLDevice, **sources: mps.ArrayDataSource) -> mps.MPSRNNImageInferenceLayer:
     descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(1, 1)
-    descriptor.use_layer_input_unit_transform_mode = unit
     for name, source in sources.items():
         setattr(descriptor, name, source)
     return mps.MPSRNNImageInferenceLayer(device, descriptor)
@@ -281,26 +280,6 @@ def single(device: mps.MTLDevice, unit: bool = False, **sources: mps.ArrayDataSo
 
 def column(*values: float) -> np.ndarray:
     return np.array(values, np.float32).reshape(-1, 1, 1, 1)
-
-
-def test_unit_transform_without_sources_is_the_identity(device: mps.MTLDevice) -> None:
-    output, state = single(device, unit=True).predict(column(0.25, 0.75), return_state=True)
-    assert output.ravel().tolist() == [0.25, 0.75]
-    image = state.get_recurrent_output_image(0)
-    assert (image.width, image.height, image.feature_channels) == (1, 1, 1)
-    assert image.to_numpy().item() == 0.75
-
-
-def test_convolution_of_one_pixel(device: mps.MTLDevice) -> None:
-    weights = mps.ArrayDataSource(np.full((1, 1, 1, 1), 2.0, np.float32), np.array([0.5], np.float32))
-    output = single(device, input_weights=weights).predict(column(1, 2, 3, 4))
-    assert output.ravel().tolist() == [2.5, 4.5, 6.5, 8.5]
-
-
-def test_running_sum(device: mps.MTLDevice) -> None:
-    weights = mps.ArrayDataSource(np.ones((1, 1, 1, 1), np.float32))
-    output = single(device, unit=True, recurrent_weights=weights).predict(column(1, 1, 1))
-    assert output.ravel().tolist() == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize(
@@ -316,21 +295,6 @@ def test_without_sources_everything_is_zero(device: mps.MTLDevice, descriptor: m
     output, state = mps.MPSRNNImageInferenceLayer(device, descriptor).predict(column(3, -2), return_state=True)
     assert output.ravel().tolist() == [0.0, 0.0]
     assert [array.item() for array in state_arrays(state, 1)] in ([0.0], [0.0, 0.0])
-
-
-def test_gru_of_unit_transforms(device: mps.MTLDevice) -> None:
-    """Z = r = h = x, so h1 = (1 - x) x + x h0."""
-    descriptor = mps.MPSGRUDescriptor.create_gru_descriptor(1, 1)
-    descriptor.use_layer_input_unit_transform_mode = True
-    output = mps.MPSRNNImageInferenceLayer(device, descriptor).predict(column(0.5, 0.25))
-    assert output.ravel().tolist() == [0.25, 0.75 * 0.25 + 0.25 * 0.25]
-
-
-def test_bias_and_neuron_apply_in_unit_transform_mode(device: mps.MTLDevice) -> None:
-    relu = mps.MPSNNNeuronDescriptor.cnn_neuron_descriptor(mps.MPSCNNNeuronType.RELU)
-    source = mps.ArrayDataSource(np.full((1, 1, 1, 1), 7.0, np.float32), np.array([1.0], np.float32), relu)
-    output = single(device, unit=True, input_weights=source).predict(column(2, -3))
-    assert output.ravel().tolist() == [3.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -235,4 +235,4 @@ def test_synchronize(device: mps.MTLDevice) -> None:
     mps.MPSImageBatchSynchronize([image, image], command)
     assert command.dispatch_count == 0
     command.commit()
-    refused(lambda: image.synchronize(command), mps.BadArgumentError, "on_command_buffer: got one that is already")
+    refused(lambda: image.synchronize(command), mps.BadArgumentError, "on: got one that is already")

@@ -234,7 +234,7 @@ def test_storage_range(device: mps.MTLDevice) -> None:
 def test_synchronize_does_nothing_to_a_matrix(device: mps.MTLDevice) -> None:
     command = device.make_command_queue().make_command_buffer()
     matrix = mps.MPSMatrix.from_numpy(device, np.ones((1, 2), np.float32))
-    assert matrix.synchronize(on_command_buffer=command) is None
+    assert matrix.synchronize(on=command) is None
     assert matrix.to_numpy().tolist() == [[1, 1]]
 
 

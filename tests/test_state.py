@@ -32,9 +32,9 @@ def test_state_over_a_buffer_still_to_be_made(device: mps.MTLDevice, no_leaks: N
     state = mps.MPSState(device=device, buffer_size=100)
     assert (state.resource_count, state.buffer_size(0), state.resource_type(0)) == (1, 100, Resource.BUFFER)
     assert state.texture_info(0) == NO_TEXTURE
-    assert state.resource(at_index=0, allocate_memory=False) is None
+    assert state.resource(at=0, allocate_memory=False) is None
     assert (state.resource_size(), device.current_allocated_size) == (0, before)
-    buffer = state.resource(at_index=0, allocate_memory=True)
+    buffer = state.resource(at=0, allocate_memory=True)
     assert (type(buffer), buffer.length, buffer.storage_mode) == (mps.MTLBuffer, 100, mps.MTLStorageMode.SHARED)
     assert state.resource(0) is state.resource(0, False) is state.resource() is buffer
     assert (state.resource_size(), state.device) == (100, device)
@@ -44,7 +44,7 @@ def test_state_over_a_texture_still_to_be_made(device: mps.MTLDevice, no_leaks: 
     descriptor = texture_descriptor()
     state = mps.MPSState(device=device, texture_descriptor=descriptor)
     descriptor.width = 50
-    info = state.texture_info(at_index=0)
+    info = state.texture_info(at=0)
     assert (info.width, info.height, info.depth, info.array_length) == (5, 3, 1, 1)
     assert (info.pixel_format, info.texture_type) == (mps.MTLPixelFormat.R32_FLOAT, mps.MTLTextureType.TYPE_2D)
     assert info.usage == mps.MTLTextureUsage.SHADER_READ
@@ -88,7 +88,7 @@ def test_persistent_states_have_no_read_count(device: mps.MTLDevice, command: mp
             Lifetime, match=rf"^read_count: got {value} for a persistent state, expected a temporary one$"
         ):
             state.read_count = value
-    assert state.synchronize(on_command_buffer=command) is None
+    assert state.synchronize(on=command) is None
 
 
 @pytest.mark.parametrize("what", ["buffer_size", "texture_descriptor", "resource_list", None])
@@ -102,7 +102,7 @@ def test_temporary_states(
         "resource_list": mps.MPSStateResourceList(buffer_sizes=[10]),
     }
     arguments = {} if what is None else {what: values[what]}
-    state = mps.MPSState.temporary_state(with_command_buffer=command, **arguments)
+    state = mps.MPSState.temporary_state(with_=command, **arguments)
     assert (state.read_count, state.is_temporary, state.device) == (1, True, device)
     assert state.resource_count == len(arguments)
     if arguments:
@@ -131,7 +131,7 @@ def test_classes_of_ones_own(device: mps.MTLDevice, no_leaks: None) -> None:
     assert state.seen == 1
     plain = mps.MPSState(device=device, buffer_size=4)
     found = plain.destination_image_descriptor(
-        source_images=[], source_states=[plain], for_kernel=None, suggested_descriptor=suggested
+        for_source_images=[], source_states=[plain], for_=None, suggested_descriptor=suggested
     )
     assert found is suggested
 
@@ -173,7 +173,7 @@ BAD: dict[str, tuple[Callable[[Any, Any, Any], object], type[mps.Error], str]] =
     "temporary on a device": (
         lambda d, b, c: mps.MPSState.temporary_state(d),
         Type,
-        "^with_command_buffer: got <MTLDevice",
+        "^with_: got <MTLDevice",
     ),
     "temporary two": (
         lambda d, b, c: mps.MPSState.temporary_state(
@@ -191,10 +191,10 @@ BAD: dict[str, tuple[Callable[[Any, Any, Any], object], type[mps.Error], str]] =
     "textures": (lambda d, b, c: mps.MPSStateResourceList(texture_descriptors=[3]), Type, r"^texture_descriptors\[0\]"),
     "append buffer": (lambda d, b, c: mps.MPSStateResourceList().append_buffer("1"), Type, "^size: got '1'"),
     "append texture": (lambda d, b, c: mps.MPSStateResourceList().append_texture(1), Type, "^descriptor: got 1"),
-    "index -1": (lambda d, b, c: mps.MPSState(resource=b).resource(-1), Value, "^at_index: got -1, expected an int"),
-    "index None": (lambda d, b, c: mps.MPSState(resource=b).buffer_size(None), Type, "^at_index: got None"),
+    "index -1": (lambda d, b, c: mps.MPSState(resource=b).resource(-1), Value, "^at: got -1, expected an int"),
+    "index None": (lambda d, b, c: mps.MPSState(resource=b).buffer_size(None), Type, "^at: got None"),
     "allocate 1": (lambda d, b, c: mps.MPSState(resource=b).resource(0, 1), Type, r"^allocate_memory: got 1 \(int\)"),
-    "synchronize": (lambda d, b, c: mps.MPSState(resource=b).synchronize(d), Type, "^on_command_buffer: got <MTLDev"),
+    "synchronize": (lambda d, b, c: mps.MPSState(resource=b).synchronize(d), Type, "^on: got <MTLDev"),
 }
 
 
