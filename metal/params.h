@@ -3,6 +3,7 @@
 #ifndef MPSRNN_PARAMS_H
 #define MPSRNN_PARAMS_H
 #ifndef __METAL_VERSION__
+#include <assert.h>
 #include <stdint.h>
 #endif
 
@@ -42,6 +43,7 @@ typedef struct {
 typedef struct {
     uint32_t width, height;
     uint32_t images;                // images in the batch
+    uint32_t input_channels;
     uint32_t channels;              // output channels
     uint32_t slices;                // ceil(channels / 4)
     float p_norm;
@@ -57,6 +59,47 @@ typedef struct {
     uint32_t forward_channels, backward_channels;
 } mpsrnn_combine_params;
 
+// A layer of at most this many output channels walks a whole sequence in one dispatch, which leaves a block of rows to
+// one threadgroup; a larger one would keep too little of the device busy, and takes a dispatch per step and phase.
+#define MPSRNN_SEQUENCE_CHANNELS 256
+#define MPSRNN_SEQUENCE_THREADS 64
+#define MPSRNN_STEP_THREADS 32
+
+// Rows of a batch that a thread computes, four channels each, where there are so many: a weight is read once for all.
+#define MPSRNN_ROWS_PER_THREAD 4
+
+// What a dispatch does of a matrix layer's sequence.
+typedef struct {
+    uint32_t first_step, last_step;     // of the table of steps, the last one excluded
+    uint32_t first_phase, last_phase;   // of the cell: one for every stage
+} mpsrnn_matrix_run;
+
+// One time step of one matrix layer, as the host writes it. The kernels see pointers in place of the addresses, see
+// matrix_cell.h. What is the caller's has strides, in elements; what is our own lies as [row][slice] of four floats,
+// those past the last channel undefined.
+#define MPSRNN_MATRIX_STEP_SIZE 144
+#ifndef __METAL_VERSION__
+typedef struct {
+    uint64_t source;                    // x
+    uint64_t destination;               // h1 in the type of the caller's matrix
+    uint64_t output_in, memory_in;      // h0, c0
+    uint64_t kept_output, kept_memory;  // h1, c1 for the caller
+    uint64_t output, memory;            // h1, c1, our own
+    uint64_t gate;                      // first to second phase: the GRU's z, the LSTM's output gate before go
+    uint64_t reset, updated;            // r * h0, z * h0
+    uint64_t sums;                      // [row][gate][slice]: all gates before their neurons
+    uint64_t addend;                    // added to what goes to the destination
+    uint32_t source_stride, destination_stride;
+    uint32_t output_in_stride, memory_in_stride;
+    uint32_t kept_output_stride, kept_memory_stride;
+    uint32_t is_kept;                   // whether there are kept_output and kept_memory
+    uint32_t rows;                      // of the batch that run at this step
+    uint32_t state_rows;                // that have a previous state; it is zero for others. Those past `rows` keep it
+    uint32_t unused;
+} mpsrnn_matrix_step;
+static_assert(sizeof(mpsrnn_matrix_step) == MPSRNN_MATRIX_STEP_SIZE, "the layout of matrix_step in matrix_cell.h");
+#endif
+
 // Rows of the per-channel array: [output slice][gate][row] of four floats.
 #define MPSRNN_CHANNEL_BIAS 0
 #define MPSRNN_CHANNEL_A 1
@@ -68,6 +111,11 @@ typedef struct {
 #define MPSRNN_BUFFER_WEIGHTS 1
 #define MPSRNN_BUFFER_TAPS 2
 #define MPSRNN_BUFFER_CHANNELS 3
+#define MPSRNN_BUFFER_OUTPUT_PARAMS 4   // of the second phase of a matrix kernel
+#define MPSRNN_BUFFER_OUTPUT_WEIGHTS 5
+#define MPSRNN_BUFFER_OUTPUT_CHANNELS 6
+#define MPSRNN_BUFFER_RUN 7
+#define MPSRNN_BUFFER_STEPS 8
 
 #define MPSRNN_TEXTURE_SOURCE 0         // x
 #define MPSRNN_TEXTURE_OUTPUT_IN 1      // h0
@@ -93,11 +141,15 @@ typedef struct {
 #define MPSRNN_CONSTANT_UNIT_TRANSFORM 7    // bool: useLayerInputUnitTransformMode
 #define MPSRNN_CONSTANT_FLIP 8              // bool: flipOutputGates
 #define MPSRNN_CONSTANT_P_NORM 9            // bool: gatePnormValue is not 1
-#define MPSRNN_CONSTANT_NEURON_0 10         // uint: MPSCNNNeuronType of each gate of the kernel
-#define MPSRNN_CONSTANT_NEURON_1 11
-#define MPSRNN_CONSTANT_NEURON_2 12
-#define MPSRNN_CONSTANT_NEURON_3 13
-#define MPSRNN_CONSTANT_NEURON_OUTPUT 14    // uint: MPSCNNNeuronType from cell to output
-#define MPSRNN_CONSTANT_COUNT 15
+#define MPSRNN_CONSTANT_SOURCE_HALF 10      // bool: the elements of the source matrices are half, else float
+#define MPSRNN_CONSTANT_DESTINATION_HALF 11 // bool: the same of the destinations
+#define MPSRNN_CONSTANT_KEEPS_SUMS 12       // bool: the gates' sums are stored
+#define MPSRNN_CONSTANT_ADDS 13             // bool: the destination receives addend + h1
+#define MPSRNN_CONSTANT_NEURON_0 14         // uint: MPSCNNNeuronType of each gate of the kernel
+#define MPSRNN_CONSTANT_NEURON_1 15
+#define MPSRNN_CONSTANT_NEURON_2 16
+#define MPSRNN_CONSTANT_NEURON_3 17
+#define MPSRNN_CONSTANT_NEURON_OUTPUT 18    // uint: MPSCNNNeuronType from cell to output
+#define MPSRNN_CONSTANT_COUNT 19
 
 #endif

@@ -73,6 +73,9 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .buffer_create_no_copy = mcy_buffer_handle_create_no_copy,
         .buffer_length = mcy_buffer_length,
         .buffer_contents = mcy_buffer_contents,
+        .matrix_layer_create = mcy_matrix_layer_create,
+        .matrix_layer_encode_sequence = mcy_matrix_layer_encode_sequence,
+        .matrix_layer_encode_bidirectional = mcy_matrix_layer_encode_bidirectional,
         .release = mcy_release,
         .live_handle_count = mcy_live_handle_count,
     };

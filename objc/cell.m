@@ -89,9 +89,9 @@ static mpsrnn_status plan_lstm(MCYDevice *device, const mpsrnn_cell *cell, mcy_c
 
 mpsrnn_status mcy_cell_create(MCYDevice *device, const mpsrnn_cell *cell, mcy_cell *out, mpsrnn_error *error)
 {
-    if (cell->input_channels < 1 || cell->output_channels < 1) {
-        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "cell of %u input and %u output channels; at least 1 "
-                        "expected", cell->input_channels, cell->output_channels);
+    if (cell->input_channels - 1 >= INT32_MAX || cell->output_channels - 1 >= INT32_MAX) {
+        return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "cell of %u input and %u output channels; 1 to %d expected",
+                        cell->input_channels, cell->output_channels, INT32_MAX);
     }
     if (cell->unit_transform && cell->input_channels != cell->output_channels) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "unit-transform mode with %u input and %u output channels; "

@@ -143,6 +143,13 @@ void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, 
     ++command->dispatch_count;
 }
 
+void mcy_command_dispatch_threadgroups(MCYCommand *command, uint32_t width, uint32_t height, uint32_t threads)
+{
+    [command->encoder dispatchThreadgroups:MTLSizeMake(width, height, 1)
+                     threadsPerThreadgroup:MTLSizeMake(threads, 1, 1)];
+    ++command->dispatch_count;
+}
+
 static const char *error_text(id<MTLCommandBuffer> metal)
 {
     NSError *cause = [metal error];

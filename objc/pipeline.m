@@ -8,6 +8,9 @@ extern const char mpsrnn_metal_combine[];
 extern const char mpsrnn_metal_single_gate[];
 extern const char mpsrnn_metal_gru[];
 extern const char mpsrnn_metal_lstm[];
+extern const char mpsrnn_metal_matrix_single_gate[];
+extern const char mpsrnn_metal_matrix_gru[];
+extern const char mpsrnn_metal_matrix_lstm[];
 
 struct mcy_pipeline_entry {
     char kernel[64];
@@ -24,6 +27,9 @@ static const char *library_source(const char *library)
         { "single_gate", mpsrnn_metal_single_gate },
         { "gru", mpsrnn_metal_gru },
         { "lstm", mpsrnn_metal_lstm },
+        { "matrix_single_gate", mpsrnn_metal_matrix_single_gate },
+        { "matrix_gru", mpsrnn_metal_matrix_gru },
+        { "matrix_lstm", mpsrnn_metal_matrix_lstm },
     };
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; ++i) {
         if (strcmp(libraries[i].name, library) == 0) {
@@ -48,6 +54,8 @@ static id<MTLLibrary> new_library(id<MTLDevice> metal, const char *library, NSEr
     MTLCompileOptions *options = [[MTLCompileOptions alloc] init];
     /* NaN and infinity must come out as the formulae say. */
     options.fastMathEnabled = NO;
+    /* The first that has pointers in buffers. */
+    options.languageVersion = MTLLanguageVersion3_0;
     id<MTLLibrary> result = [metal newLibraryWithSource:[NSString stringWithUTF8String:source]
                                                 options:options
                                                   error:cause];

@@ -90,6 +90,8 @@ void mcy_device_release_pipelines(MCYDevice *device);
 mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error);
 /* Dispatches a grid of threads, rounded up to whole threadgroups. */
 void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, uint32_t depth);
+/* Dispatches threadgroups of `threads` threads in a row. */
+void mcy_command_dispatch_threadgroups(MCYCommand *command, uint32_t width, uint32_t height, uint32_t threads);
 
 /* ---- image.m ---- */
 
@@ -229,6 +231,113 @@ mpsrnn_status mcy_sequence_make_image(const mcy_sequence *sequence, uint32_t cha
                                       mpsrnn_error *error);
 void mcy_bind_image(id<MTLComputeCommandEncoder> encoder, MCYImage *image, NSUInteger index);
 
+/* ---- matrix.m ---- */
+
+/* Elements of a matrix that a kernel can reach by pointer; a buffer of nil where there are none. */
+typedef struct {
+    id<MTLBuffer> buffer;                       /* not retained */
+    size_t offset;
+} mcy_memory;
+
+static inline size_t mcy_element_size(uint32_t data_type)
+{
+    return data_type == MPSRNN_FLOAT16 ? 2 : 4;
+}
+
+/* BAD_ARGUMENT unless the matrix is there, of a known type, aligned, inside its buffer, of this device and of `rows` x
+ * `columns` elements; 0 rows stands for any number. `what` and `index` name it. */
+mpsrnn_status mcy_matrix_check(const mpsrnn_matrix *matrix, MCYDevice *device, uint32_t rows, uint32_t columns,
+                               const char *what, size_t index, mpsrnn_error *error);
+static inline mcy_memory mcy_matrix_memory(const mpsrnn_matrix *matrix)
+{
+    const mcy_memory memory = { matrix->buffer ? ((MCYBuffer *)matrix->buffer)->metal : nil, matrix->offset };
+    return memory;
+}
+
+/* From one row to the next, in elements; fits after mcy_matrix_check. */
+static inline uint32_t mcy_matrix_stride(const mpsrnn_matrix *matrix)
+{
+    return (uint32_t)(matrix->row_bytes / mcy_element_size(matrix->data_type));
+}
+
+/* What kernels find it at; 0 if there is none. */
+uint64_t mcy_memory_address(mcy_memory memory);
+/* Tells the encoder that the kernels of the dispatches to come reach it by pointer, which also keeps it alive. */
+void mcy_memory_use(id<MTLComputeCommandEncoder> encoder, mcy_memory memory, BOOL is_written);
+
+/* ---- matrix_layer.m ---- */
+
+@interface MCYMatrixLayer : MCYHandle {
+@public
+    MCYDevice *device;
+    mcy_cell *cells;
+    size_t cell_count;
+}
+@end
+
+/* A cell for matrices: BAD_ARGUMENT for convolutions that are not 1 x 1 or whose groups do not divide the channels. */
+mpsrnn_status mcy_matrix_cell_create(MCYDevice *device, const mpsrnn_cell *cell, mcy_cell *out, mpsrnn_error *error);
+
+/* ---- matrix_sequence.m ---- */
+
+/* What training keeps of a time step, of a sequence through one cell: [row][slice] of four floats each (`sums`: [row]
+ * [gate][slice]), as in mpsrnn_matrix_step; offsets are multiples of 16. Rows are those of the first source. Absent
+ * where the cell has none: `memory` but for the LSTM, `reset` and `updated` but for the GRU. */
+typedef struct {
+    mcy_memory output, memory, reset, updated, sums;
+} mcy_matrix_record;
+
+/* Packed weights and channel rows of one stage, in place of its own. */
+typedef struct {
+    id<MTLBuffer> weights, channels;
+} mcy_matrix_weights;
+
+/* Where the memory of one cell begins in a sequence's own buffer, see mpsrnn_matrix_step. */
+typedef struct {
+    size_t output, memory, gate, reset, updated;
+    size_t output_count;                        /* h of so many steps: all, or two in turn */
+} mcy_matrix_scratch;
+
+/* Gates of a cell, as they are counted in `sums`. */
+static inline uint32_t mcy_gate_count(mpsrnn_cell_kind kind)
+{
+    return kind == MPSRNN_CELL_SINGLE_GATE ? 1 : kind == MPSRNN_CELL_GRU ? 3 : 4;
+}
+
+/* One stack of cells over one sequence. The caller fills in the first part, which he keeps alive, and zeroes the rest;
+ * then he checks, prepares, encodes and, whatever happened, destroys it. Once prepared, encoding cannot fail. */
+typedef struct mcy_matrix_sequence mcy_matrix_sequence;
+struct mcy_matrix_sequence {
+    MCYDevice *device;
+    MCYCommand *command;                        /* locked */
+    const mcy_cell **cells;                     /* bottom first, of a layer object of `layer_count` cells */
+    size_t cell_count, layer_count;
+    BOOL is_backward;                           /* step 0 is the last matrix */
+    const mpsrnn_matrix *sources;
+    const mpsrnn_matrix *destinations;          /* NULL: the results stay here, for another sequence to add */
+    size_t count;
+    const mcy_matrix_sequence *addend;          /* prepared, without destinations: what is added to h1; or NULL */
+    const mpsrnn_matrix_state *state_in;        /* by cell of the layer object; NULL: zero */
+    const mpsrnn_matrix_state *states_out;      /* [state][cell of the layer object] */
+    size_t state_count;                         /* states of the last steps to keep: 0, 1 or all */
+    const mcy_matrix_record *records;           /* training, of one cell: by step, in the order of the run; or NULL */
+    mcy_matrix_weights weights[2];              /* training: of each stage of the cell; else nil */
+
+    uint32_t rows;                              /* of the first source, which has most */
+    mcy_matrix_scratch *scratch;                /* by cell */
+    id<MTLComputePipelineState> *pipelines;     /* by cell; owned by the device */
+    MCYBuffer *memory;                          /* nil if all of it is the caller's */
+    MCYBuffer *table;                           /* steps by cell */
+};
+
+/* The cells of a layer object, in `cells`, which the caller frees. */
+mpsrnn_status mcy_matrix_sequence_choose_cells(mcy_matrix_sequence *sequence, MCYMatrixLayer *layer,
+                                               mcy_direction direction, mpsrnn_error *error);
+mpsrnn_status mcy_matrix_sequence_check(mcy_matrix_sequence *sequence, mpsrnn_error *error);
+mpsrnn_status mcy_matrix_sequence_prepare(mcy_matrix_sequence *sequence, mpsrnn_error *error);
+void mcy_matrix_sequence_encode(const mcy_matrix_sequence *sequence);
+void mcy_matrix_sequence_destroy(mcy_matrix_sequence *sequence);
+
 /* ---- The contract's functions, by file ---- */
 
 mpsrnn_status mcy_device_create_default(mpsrnn_device *out, mpsrnn_error *error);
@@ -271,6 +380,18 @@ mpsrnn_status mcy_buffer_handle_create_no_copy(mpsrnn_device device, void *bytes
                                                mpsrnn_error *error);
 size_t mcy_buffer_length(mpsrnn_buffer buffer);
 void *mcy_buffer_contents(mpsrnn_buffer buffer);
+mpsrnn_status mcy_matrix_layer_create(mpsrnn_device device, const mpsrnn_cell *cells, size_t count,
+                                      mpsrnn_matrix_layer *out, mpsrnn_error *error);
+mpsrnn_status mcy_matrix_layer_encode_sequence(mpsrnn_matrix_layer layer, mpsrnn_command command,
+                                               const mpsrnn_matrix *sources, const mpsrnn_matrix *destinations,
+                                               size_t count, const mpsrnn_matrix_state *state_in,
+                                               const mpsrnn_matrix_state *states_out, size_t state_count,
+                                               mpsrnn_error *error);
+mpsrnn_status mcy_matrix_layer_encode_bidirectional(mpsrnn_matrix_layer layer, mpsrnn_command command,
+                                                    const mpsrnn_matrix *sources, const mpsrnn_matrix *forward,
+                                                    const mpsrnn_matrix *backward, size_t count,
+                                                    mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
+                                                    mpsrnn_error *error);
 void mcy_release(void *handle);
 size_t mcy_live_handle_count(void);
 

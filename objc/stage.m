@@ -245,6 +245,7 @@ mpsrnn_status mcy_stage_create(MCYDevice *device, const mpsrnn_cell *cell, const
                                mpsrnn_error *error)
 {
     packing k = { .cell = cell, .plan = plan };
+    k.params.input_channels = cell->input_channels;
     k.params.channels = cell->output_channels;
     k.params.slices = mcy_slices(cell->output_channels);
     k.params.p_norm = cell->gate_p_norm;

@@ -10,10 +10,12 @@ NSString *const MTLLibraryErrorDomain = @"MTLLibraryErrorDomain";
 
 @implementation MTLCompileOptions
 @synthesize fastMathEnabled = _fastMathEnabled;
+@synthesize languageVersion = _languageVersion;
 
 - (id)init
 {
     _fastMathEnabled = YES;
+    _languageVersion = MTLLanguageVersion3_0;
     return self;
 }
 
@@ -22,6 +24,7 @@ NSString *const MTLLibraryErrorDomain = @"MTLLibraryErrorDomain";
     (void)zone;
     MTLCompileOptions *copy = [[MTLCompileOptions alloc] init];
     copy.fastMathEnabled = _fastMathEnabled;
+    copy.languageVersion = _languageVersion;
     return copy;
 }
 @end

@@ -58,6 +58,8 @@ CASE(library_is_found_by_its_source)
     CHECK(options.fastMathEnabled);
     options.fastMathEnabled = NO;
     CHECK(!options.fastMathEnabled);
+    options.languageVersion = MTLLanguageVersion2_3;
+    CHECK(options.languageVersion == MTLLanguageVersion2_3);
     CHECK(![the_device() newLibraryWithSource:@"// the main library" options:options error:&error]);
     CHECK_TEXT(error_text(error), "is none that was built with the package");
     CHECK_EQUAL([error code], MTLLibraryErrorCompileFailure);

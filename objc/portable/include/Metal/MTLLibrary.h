@@ -14,11 +14,22 @@ typedef NS_ENUM(NSUInteger, MTLLibraryError) {
     MTLLibraryErrorFileNotFound = 6
 };
 
+typedef NS_ENUM(NSUInteger, MTLLanguageVersion) {
+    MTLLanguageVersion2_0 = 2 << 16,
+    MTLLanguageVersion2_1 = (2 << 16) + 1,
+    MTLLanguageVersion2_2 = (2 << 16) + 2,
+    MTLLanguageVersion2_3 = (2 << 16) + 3,
+    MTLLanguageVersion2_4 = (2 << 16) + 4,
+    MTLLanguageVersion3_0 = 3 << 16
+};
+
 /* Kernels are built with the package: the options are accepted and change nothing. */
 @interface MTLCompileOptions : NSObject <NSCopying> {
     BOOL _fastMathEnabled;
+    MTLLanguageVersion _languageVersion;
 }
 @property (nonatomic, assign) BOOL fastMathEnabled;
+@property (nonatomic, assign) MTLLanguageVersion languageVersion;
 @end
 
 @protocol MTLFunction <NSObject>
