@@ -242,6 +242,13 @@ typedef struct {
     /* Zeroed memory; `storage_mode` is a MTLStorageMode: 0 shared, 2 private. */
     mpsrnn_status (*buffer_create)(mpsrnn_device device, size_t length, uint32_t storage_mode, mpsrnn_buffer *out,
                                    mpsrnn_error *error);
+    /* Shared storage in memory that stays the caller's. `release`, which may be NULL, is called once, on any thread,
+     * when neither a handle nor a command buffer needs it any more; if this function fails it is not. BAD_ARGUMENT if
+     * the device cannot use this memory: a portable one wants an address that is a multiple of 16, Apple's whole
+     * pages. */
+    mpsrnn_status (*buffer_create_no_copy)(mpsrnn_device device, void *bytes, size_t length,
+                                           mpsrnn_completion release, void *context, mpsrnn_buffer *out,
+                                           mpsrnn_error *error);
     size_t (*buffer_length)(mpsrnn_buffer buffer);
     /* Where the CPU sees it, for as long as the handle lives; NULL for private storage. */
     void *(*buffer_contents)(mpsrnn_buffer buffer);
