@@ -70,7 +70,8 @@ class MPSRNNMatrixInferenceLayer(MPSKernel):
         source_matrix: MPSMatrix,
         destination_matrix: MPSMatrix,
         recurrent_input_state: MPSRNNRecurrentMatrixState | None = None,
-    ) -> MPSRNNRecurrentMatrixState: ...
+        recurrent_output_states: list[MPSRNNRecurrentMatrixState] | None = None,
+    ) -> None: ...
     def encode_bidirectional_sequence(
         self,
         command_buffer: MTLCommandBuffer,
