@@ -100,6 +100,97 @@ typedef struct {
 static_assert(sizeof(mpsrnn_matrix_step) == MPSRNN_MATRIX_STEP_SIZE, "the layout of matrix_step in matrix_cell.h");
 #endif
 
+// ---- Training, and copies of matrices ----
+
+// One copy of the table that a dispatch of copy_matrix works off. Strides are in elements.
+#define MPSRNN_MATRIX_COPY_SIZE 40
+#define MPSRNN_COLUMNS_PER_THREAD 4
+#ifndef __METAL_VERSION__
+typedef struct {
+    uint64_t from, to;
+    uint32_t from_stride, to_stride;
+    uint32_t from_half, to_half;        // whether the elements are half, else float
+    uint32_t rows, columns;
+} mpsrnn_matrix_copy;
+static_assert(sizeof(mpsrnn_matrix_copy) == MPSRNN_MATRIX_COPY_SIZE, "the layout of matrix_copy in copy_matrix.metal");
+#endif
+
+// One matrix or vector to pack. A lane is one of the four channels that a unit of the packed weights holds, its depth
+// is how many products its sum has: output and input channels where the matrix is to be multiplied with inputs, input
+// and output channels where gradients are to be carried back through it. Strides are in elements.
+#define MPSRNN_PACK_SIZE 40
+#ifndef __METAL_VERSION__
+typedef struct {
+    uint64_t matrix, packed;
+    uint32_t lane_stride, depth_stride;
+    uint32_t lanes, depth;
+    uint32_t place, places;             // which of those that share an index, such as gates
+} mpsrnn_pack;
+static_assert(sizeof(mpsrnn_pack) == MPSRNN_PACK_SIZE, "the layout of pack in pack.metal");
+#endif
+
+// What the kernels of gradients know of the weights: where a gate's matrix begins, in units of four elements, packed as
+// [input slice][output channel, their number rounded up to 4] of four input channels.
+#define MPSRNN_ABSENT 0xffffffffu
+typedef struct {
+    uint32_t rows;                      // of the batch, running or not
+    uint32_t input[MPSRNN_MAX_GATES], recurrent[MPSRNN_MAX_GATES], memory[MPSRNN_MAX_GATES];
+    uint32_t gates;
+    uint32_t input_slices;              // ceil(input channels / 4)
+    uint32_t is_half;                   // of what a kernel stores for the caller, else float
+} mpsrnn_gradient_params;
+
+// One time step of a gradient, with rows of our own as in mpsrnn_matrix_step; see gradient.h.
+#define MPSRNN_GRADIENT_STEP_SIZE 120
+#ifndef __METAL_VERSION__
+typedef struct {
+    uint64_t source;                    // x
+    uint64_t gradient;                  // with respect to h1, from above
+    uint64_t output_in, memory_in;      // h0, c0
+    uint64_t memory;                    // c1
+    uint64_t reset, updated;            // r * h0, z * h0
+    uint64_t sums;                      // [row][gate][slice]: all gates before their neurons
+    uint64_t delta;                     // [row][gate][slice]: with respect to those
+    uint64_t carry_output_in, carry_memory_in;  // with respect to h1 and c1, from the next step
+    uint64_t carry_output, carry_memory;        // with respect to h0 and c0, for the step before
+    uint64_t source_gradient;           // with respect to x, the caller's
+    uint32_t source_gradient_stride;    // in elements
+    uint32_t rows;                      // of the batch that run at this step
+} mpsrnn_gradient_step;
+static_assert(sizeof(mpsrnn_gradient_step) == MPSRNN_GRADIENT_STEP_SIZE, "the layout of gradient_step in gradient.h");
+#endif
+
+// What a gate's delta is multiplied with to make the gradient of one of its matrices.
+#define MPSRNN_OPERAND_SOURCE 0         // x
+#define MPSRNN_OPERAND_OUTPUT 1         // h0
+#define MPSRNN_OPERAND_MEMORY_IN 2      // c0
+#define MPSRNN_OPERAND_MEMORY 3         // c1
+#define MPSRNN_OPERAND_RESET 4          // r * h0
+#define MPSRNN_OPERAND_UPDATED 5        // z * h0
+#define MPSRNN_OPERAND_ONE 6            // 1, for the bias
+
+// One gradient of a weight matrix, or of a vector: then its columns are the output channels.
+#define MPSRNN_WEIGHT_GRADIENT_SIZE 24
+#ifndef __METAL_VERSION__
+typedef struct {
+    uint64_t matrix;
+    uint32_t stride;                    // in elements
+    uint32_t columns;
+    uint32_t gate, operand;
+} mpsrnn_weight_gradient;
+static_assert(sizeof(mpsrnn_weight_gradient) == MPSRNN_WEIGHT_GRADIENT_SIZE,
+               "the layout of weight_gradient in weight_gradient.metal");
+#endif
+
+typedef struct {
+    uint32_t steps;
+    uint32_t gates;
+    uint32_t channels, slices;          // output channels
+    uint32_t input_slices;
+    uint32_t accumulates;               // adds to what is there
+    uint32_t is_half;                   // the elements of the gradients, else float
+} mpsrnn_weight_gradient_params;
+
 // Rows of the per-channel array: [output slice][gate][row] of four floats.
 #define MPSRNN_CHANNEL_BIAS 0
 #define MPSRNN_CHANNEL_A 1
@@ -116,6 +207,8 @@ static_assert(sizeof(mpsrnn_matrix_step) == MPSRNN_MATRIX_STEP_SIZE, "the layout
 #define MPSRNN_BUFFER_OUTPUT_CHANNELS 6
 #define MPSRNN_BUFFER_RUN 7
 #define MPSRNN_BUFFER_STEPS 8
+#define MPSRNN_BUFFER_GRADIENT_PARAMS 9
+#define MPSRNN_BUFFER_JOBS 10           // a table of copies, packs or weight gradients
 
 #define MPSRNN_TEXTURE_SOURCE 0         // x
 #define MPSRNN_TEXTURE_OUTPUT_IN 1      // h0

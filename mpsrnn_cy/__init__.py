@@ -1,9 +1,10 @@
-"""Apple's recurrent layers over images for Python, on Metal where there is Metal and on the CPU everywhere else.
+"""Apple's recurrent layers for Python, on Metal where there is Metal and on the CPU everywhere else.
 
 Classes carry Apple's names. Properties and methods are Apple's Swift names in snake_case, enum cases in CAPITALS, and
 initialisers are the constructor with the Swift labels in snake_case.
 """
 
+from .buffer import MTLBuffer
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
 from .device import (
@@ -19,9 +20,13 @@ from .enums import (
     MPSCNNWeightsQuantizationType,
     MPSDataLayout,
     MPSDataType,
+    MPSImageEdgeMode,
     MPSImageFeatureChannelFormat,
+    MPSKernelOptions,
     MPSRNNBidirectionalCombineMode,
+    MPSRNNMatrixId,
     MPSRNNSequenceDirection,
+    MPSStateResourceType,
     MTLCommandBufferStatus,
     MTLCPUCacheMode,
     MTLPixelFormat,
@@ -36,6 +41,7 @@ from .errors import (
     Error,
     InternalError,
     KernelCompileError,
+    LifetimeError,
     NoDeviceError,
     OutOfMemoryError,
     UnsupportedError,
@@ -44,8 +50,29 @@ from .headers import get_include
 from .image import MPSImage
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
-from .state import MPSRNNRecurrentImageState
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize
+from .image_state import MPSRNNRecurrentImageState
+from .kernel import MPSCNNKernel, MPSKernel
+from .matrix import MPSMatrix, MPSTemporaryMatrix
+from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
+from .matrix_layer import MPSRNNMatrixInferenceLayer
+from .matrix_state import MPSRNNRecurrentMatrixState
+from .state import MPSState
+from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
+from .state_resources import MPSStateResourceList
+from .structures import (
+    MPSImageReadWriteParams,
+    MPSOffset,
+    MPSRectNoClip,
+    MPSStateTextureInfo,
+    MTLOrigin,
+    MTLRegion,
+    MTLSize,
+)
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
+from .training_layer import MPSRNNMatrixTrainingLayer
+from .training_state import MPSRNNMatrixTrainingState
+from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
 __version__ = "0.1.0"
@@ -58,9 +85,11 @@ __all__ = [
     "Error",
     "InternalError",
     "KernelCompileError",
+    "LifetimeError",
     "MPSCNNConvolutionDataSource",
     "MPSCNNConvolutionDescriptor",
     "MPSCNNConvolutionWeightsLayout",
+    "MPSCNNKernel",
     "MPSCNNNeuronType",
     "MPSCNNWeightsQuantizationType",
     "MPSDataLayout",
@@ -68,16 +97,40 @@ __all__ = [
     "MPSGRUDescriptor",
     "MPSImage",
     "MPSImageDescriptor",
+    "MPSImageEdgeMode",
     "MPSImageFeatureChannelFormat",
     "MPSImageReadWriteParams",
+    "MPSKernel",
+    "MPSKernelOptions",
     "MPSLSTMDescriptor",
+    "MPSMatrix",
+    "MPSMatrixDescriptor",
     "MPSNNNeuronDescriptor",
+    "MPSOffset",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
+    "MPSRNNMatrixId",
+    "MPSRNNMatrixInferenceLayer",
+    "MPSRNNMatrixTrainingLayer",
+    "MPSRNNMatrixTrainingState",
     "MPSRNNRecurrentImageState",
+    "MPSRNNRecurrentMatrixState",
     "MPSRNNSequenceDirection",
     "MPSRNNSingleGateDescriptor",
+    "MPSRectNoClip",
+    "MPSState",
+    "MPSStateBatchIncrementReadCount",
+    "MPSStateBatchResourceSize",
+    "MPSStateBatchSynchronize",
+    "MPSStateResourceList",
+    "MPSStateResourceType",
+    "MPSStateTextureInfo",
+    "MPSTemporaryMatrix",
+    "MPSTemporaryVector",
+    "MPSVector",
+    "MPSVectorDescriptor",
+    "MTLBuffer",
     "MTLCPUCacheMode",
     "MTLCommandBuffer",
     "MTLCommandBufferStatus",
@@ -90,6 +143,8 @@ __all__ = [
     "MTLRegion",
     "MTLSize",
     "MTLStorageMode",
+    "MTLTexture",
+    "MTLTextureDescriptor",
     "MTLTextureType",
     "MTLTextureUsage",
     "NoDeviceError",

@@ -3,7 +3,7 @@
 An archive is a safetensors file, so that other programs can look into it. Its arrays are tensors named by their place,
 like ``cells.0.gates.1.input.weights``; everything else is JSON in one entry of the metadata::
 
-    "mpsrnn_cy": {"version": 1, "class": "MPSRNNImageInferenceLayer", "settings": {...}, "cells": [...]}
+    "mpsrnn_cy": {"version": 2, "class": "MPSRNNImageInferenceLayer", "settings": {...}, "cells": [...]}
 
 What is read may come from anybody. It is held against everything that reading data sources would have guaranteed, and
 nothing is allocated that the bytes at hand do not cover.
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from safetensors.numpy import save
@@ -22,19 +22,28 @@ from safetensors.numpy import save
 from .archive_reader import ENTRY, HEADER_MAXIMUM, Fields, Tensors, header_size, read_entry
 from .archive_schema import build_cells, describe_cells
 from .arguments import Buffer, buffer_view
-from .cells import Cell
+from .cells import IMAGE_CELLS, MATRIX_CELLS, TRAINING_CELLS, Cell, CellFamily
 from .errors import BadArgumentError, BadTypeError
 
 __all__ = ["VERSION", "Setting", "decode_layer", "encode_layer"]
 
-Setting: TypeAlias = bool | int | str | None
-"""The value of a property that is archived with a layer."""
+Setting: TypeAlias = bool | int | str | list[Any] | None
+"""The value of a property that is archived with a layer; a structure of Apple's is a list of such."""
 
-VERSION = 1
-"""Of the JSON and of the names of tensors; one more with every change that older releases would misread."""
+VERSION = 2
+"""Of the JSON and of the names of tensors; one more with every change that older releases would misread or refuse.
+
+Version 1 had three settings and no lists among them; it is read too."""
+
+# What the cells of a class may be, where they are not an image layer's.
+_FAMILIES: dict[str, CellFamily] = {
+    "MPSRNNMatrixInferenceLayer": MATRIX_CELLS,
+    "MPSRNNMatrixTrainingLayer": TRAINING_CELLS,
+}
 
 _KEYS = ("version", "class", "settings", "cells")
-_SETTING_LIMIT = 2**63
+_SETTING_MINIMUM, _SETTING_MAXIMUM = -(2**63), 2**64 - 1
+_SETTING_DEPTH = 2
 
 
 def encode_layer(class_name: str, cells: Sequence[Cell], settings: Mapping[str, Setting]) -> bytes:
@@ -63,7 +72,7 @@ def encode_layer(class_name: str, cells: Sequence[Cell], settings: Mapping[str, 
     """
     for name, value in settings.items():
         if not _is_setting(value):
-            expected = "a bool, an int of 64 bits, a str or None"
+            expected = "a bool, an int of 64 bits, a str, None or a list of such"
             raise BadTypeError(f"settings.{name}: got {value!r} ({type(value).__name__}), expected {expected}")
     descriptions, tensors = describe_cells(cells)
     entry = {"version": VERSION, "class": class_name, "settings": dict(settings), "cells": descriptions}
@@ -109,10 +118,10 @@ def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, S
     for name, value in settings.items():
         if not _is_setting(value):
             where = f"data: {ENTRY}.settings: {reprlib.repr(name)}"
-            expected = "true, false, an integer of 64 bits, a string or null"
+            expected = "true, false, an integer of 64 bits, a string, null or an array of such"
             raise BadArgumentError(f"{where}: got {reprlib.repr(value)}, expected {expected}")
     tensors = Tensors(archive)
-    cells = build_cells(fields.take("cells", list), tensors)
+    cells = build_cells(fields.take("cells", list), tensors, _FAMILIES.get(class_name, IMAGE_CELLS))
     tensors.check_all_taken()
     return cells, settings
 
@@ -125,12 +134,14 @@ def _current(entry: object) -> Fields:
             f"data: got an archive of version {version}, which a newer release wrote, expected at most {VERSION}"
         )
     fields = Fields(entry, ENTRY, _KEYS)
-    if fields.take("version", int) != VERSION:
-        raise BadArgumentError(f"data: got an archive of version {version}, expected {VERSION}")
+    if fields.take("version", int) < 1:
+        raise BadArgumentError(f"data: got an archive of version {version}, expected 1 to {VERSION}")
     return fields
 
 
-def _is_setting(value: object) -> bool:
+def _is_setting(value: object, depth: int = _SETTING_DEPTH) -> bool:
     if isinstance(value, int):
-        return -_SETTING_LIMIT <= value < _SETTING_LIMIT
+        return _SETTING_MINIMUM <= value <= _SETTING_MAXIMUM
+    if isinstance(value, list):
+        return depth > 0 and all(_is_setting(item, depth - 1) for item in value)
     return value is None or isinstance(value, str)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from .archive_reader import Fields, Tensors
 from .arguments import integer, positive_real, real
-from .cells import CHANNELS_MAXIMUM, Cell, CellKind, GateWeights, StackChecks
+from .cells import IMAGE_CELLS, Cell, CellFamily, CellKind, GateWeights, StackChecks
 from .convolution import check_groups, check_window
 from .descriptors import Gate, MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNSingleGateDescriptor
 from .enums import MPSCNNNeuronType, MPSRNNSequenceDirection
@@ -56,7 +56,7 @@ def describe_cells(cells: Sequence[Cell]) -> tuple[list[dict[str, Any]], _Arrays
     return [_describe_cell(cell, f"cells.{index}", arrays) for index, cell in enumerate(cells)], arrays
 
 
-def build_cells(descriptions: Sequence[object], tensors: Tensors) -> list[Cell]:
+def build_cells(descriptions: Sequence[object], tensors: Tensors, family: CellFamily = IMAGE_CELLS) -> list[Cell]:
     """Put cells together again, a stack such as `read_cells` makes.
 
     Raises
@@ -69,7 +69,7 @@ def build_cells(descriptions: Sequence[object], tensors: Tensors) -> list[Cell]:
     cells: list[Cell] = []
     stacks = StackChecks()
     for index, description in enumerate(descriptions):
-        cell = _build_cell(Fields(description, f"cells.{index}", _CELL), tensors)
+        cell = _build_cell(Fields(description, f"cells.{index}", _CELL), tensors, family)
         stacks.add(cell.direction, cell.input_channels, cell.output_channels, f"data: cells.{index}")
         cells.append(cell)
     return cells
@@ -93,12 +93,12 @@ def _describe_cell(cell: Cell, place: str, arrays: _Arrays) -> dict[str, Any]:
     }
 
 
-def _build_cell(fields: Fields, tensors: Tensors) -> Cell:
+def _build_cell(fields: Fields, tensors: Tensors, family: CellFamily) -> Cell:
     kind = fields.take_enum("kind", CellKind)
-    outputs = _take_channels(fields, "output_channels")
+    outputs = _take_channels(fields, "output_channels", family)
     cell = Cell(
         kind=kind,
-        input_channels=_take_channels(fields, "input_channels"),
+        input_channels=_take_channels(fields, "input_channels", family),
         output_channels=outputs,
         direction=fields.take_enum("direction", MPSRNNSequenceDirection),
         use_float32_weights=fields.take("use_float32_weights", bool),
@@ -123,10 +123,10 @@ def _build_cell(fields: Fields, tensors: Tensors) -> Cell:
         raise BadArgumentError(f"{where}.output_neuron: got one for {kind.name}, expected the identity but for LSTM")
     if cell.output_neuron.type == MPSCNNNeuronType.PRELU:
         raise BadArgumentError(f"{where}.output_neuron: got PRELU, expected one set of parameters for all channels")
-    return replace(cell, gates=_build_gates(fields, cell, tensors))
+    return replace(cell, gates=_build_gates(fields, cell, tensors, family))
 
 
-def _build_gates(fields: Fields, cell: Cell, tensors: Tensors) -> tuple[GateWeights, ...]:
+def _build_gates(fields: Fields, cell: Cell, tensors: Tensors, family: CellFamily) -> tuple[GateWeights, ...]:
     descriptions = fields.take("gates", list)
     where = fields.where("gates")
     slots = _GATES[cell.kind]
@@ -136,6 +136,7 @@ def _build_gates(fields: Fields, cell: Cell, tensors: Tensors) -> tuple[GateWeig
     for index, (description, slot) in enumerate(zip(descriptions, slots, strict=True)):
         gate = Fields(description, f"{fields.place}.gates.{index}", _GATE)
         gates.append(_build_gate(gate, cell, slot.memory_weights is not None, tensors))
+        _check_gate(gates[-1], family, f"data: {gate.place}")
     if any(gate.memory is not None for gate in gates) and any(gate.diagonal is not None for gate in gates):
         raise BadArgumentError(f"{where}: got memory weights and diagonal ones, expected one kind in all gates")
     return tuple(gates)
@@ -184,6 +185,16 @@ def _build_gate(fields: Fields, cell: Cell, has_memory: bool, tensors: Tensors) 
     return gate
 
 
+def _check_gate(gate: GateWeights, family: CellFamily, where: str) -> None:
+    """Check what a family of layers asks for beyond what makes a gate."""
+    for name, convolution in (("input", gate.input), ("recurrent", gate.recurrent), ("memory", gate.memory)):
+        if convolution is not None:
+            kernel = (convolution.kernel_height, convolution.kernel_width)
+            family.check_convolution(kernel, convolution.groups, f"{where}.{name}")
+    if family.is_trained and gate.input is not None and gate.bias is None:
+        raise BadArgumentError(f"{where}.bias: got none beside input weights, expected one in a layer that is trained")
+
+
 def _describe_convolution(convolution: ConvolutionWeights | None, place: str, arrays: _Arrays) -> dict[str, Any] | None:
     """Describe what is a convolution's own: its bias and its neuron are those of the gate."""
     if convolution is None:
@@ -226,10 +237,10 @@ def _build_neuron(fields: Fields, channels: int, tensors: Tensors) -> Neuron:
 # Single values. -----------------------------------------------------------------------------------------------
 
 
-def _take_channels(fields: Fields, key: str) -> int:
+def _take_channels(fields: Fields, key: str, family: CellFamily) -> int:
     channels = integer(fields.take(key, int), fields.where(key), minimum=1)
-    if channels > CHANNELS_MAXIMUM:
-        raise BadArgumentError(f"{fields.where(key)}: got {channels}, expected at most {CHANNELS_MAXIMUM}")
+    if channels > family.channels_maximum:
+        raise BadArgumentError(f"{fields.where(key)}: got {channels}, expected at most {family.channels_maximum}")
     return channels
 
 

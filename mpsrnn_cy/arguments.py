@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import operator
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "instance_of",
     "integer",
     "label",
+    "option_set",
     "positive_real",
     "read_only_copy",
     "real",
@@ -39,6 +41,7 @@ INTEGER_MAXIMUM = 2**31 - 1
 """Largest count accepted: kernels index with 32 bits."""
 
 _EnumT = TypeVar("_EnumT", bound=IntEnum)
+_FlagT = TypeVar("_FlagT", bound=IntFlag)
 _T = TypeVar("_T")
 
 _FLOAT32_MAXIMUM = float(np.finfo(np.float32).max)
@@ -47,8 +50,8 @@ _FLOAT32_MAXIMUM = float(np.finfo(np.float32).max)
 _RAW_FORMATS = ("B", "b", "c")
 
 
-def integer(value: object, name: str, *, minimum: int = 0) -> int:
-    """Check a count: an integer from `minimum` to `INTEGER_MAXIMUM`; booleans and floats are refused."""
+def integer(value: object, name: str, *, minimum: int = 0, maximum: int = INTEGER_MAXIMUM) -> int:
+    """Check a count: an integer from `minimum` to `maximum`; booleans and floats are refused."""
     if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
         raise BadTypeError(f"{name}: got {value!r} ({type(value).__name__}), expected an int")
     try:
@@ -56,8 +59,8 @@ def integer(value: object, name: str, *, minimum: int = 0) -> int:
     except TypeError as error:
         # Arrays have __index__ and refuse to use it unless they hold one integer.
         raise BadTypeError(f"{name}: got a {type(value).__name__}, expected an int") from error
-    if not minimum <= number <= INTEGER_MAXIMUM:
-        raise BadArgumentError(f"{name}: got {number}, expected an int from {minimum} to {INTEGER_MAXIMUM}")
+    if not minimum <= number <= maximum:
+        raise BadArgumentError(f"{name}: got {number}, expected an int from {minimum} to {maximum}")
     return number
 
 
@@ -107,6 +110,19 @@ def enum_member(value: object, name: str, enum_type: type[_EnumT]) -> _EnumT:
             return case
     expected = ", ".join(f"{case.name} ({case.value})" for case in cases)
     raise BadArgumentError(f"{name}: got {value!r}, expected a case of {enum_type.__name__}: {expected}")
+
+
+def option_set(value: object, name: str, flag_type: type[_FlagT]) -> _FlagT:
+    """Check a set of bits of `flag_type`, given as such or as an integer; bits that it does not have are refused."""
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_))
+    if not is_integer or (isinstance(value, IntFlag) and not isinstance(value, flag_type)):
+        raise BadTypeError(f"{name}: got {value!r} ({type(value).__name__}), expected a set of {flag_type.__name__}")
+    bits = operator.index(value)  # type: ignore[arg-type]
+    known = functools.reduce(operator.or_, flag_type)
+    if bits & ~int(known):
+        cases = ", ".join(f"{case.name} ({case.value})" for case in flag_type.__members__.values())
+        raise BadArgumentError(f"{name}: got {value!r}, expected a set of {flag_type.__name__}: {cases}")
+    return flag_type(bits)
 
 
 def instance_of(value: object, name: str, expected: type[_T]) -> _T:

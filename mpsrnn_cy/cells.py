@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -20,11 +20,46 @@ from .enums import MPSRNNSequenceDirection
 from .errors import BadArgumentError, BadTypeError
 from .weight_reader import ConvolutionWeights, Neuron, SourceRole, read_source
 
-__all__ = ["CHANNELS_MAXIMUM", "Cell", "CellKind", "GateWeights", "StackChecks", "read_cells"]
+__all__ = [
+    "CHANNELS_MAXIMUM",
+    "IMAGE_CELLS",
+    "MATRIX_CELLS",
+    "TRAINING_CELLS",
+    "Cell",
+    "CellFamily",
+    "CellKind",
+    "GateWeights",
+    "StackChecks",
+    "read_cells",
+]
 
 
 CHANNELS_MAXIMUM = 8192
 """Channels of an image: a texture has 2048 slices."""
+
+
+@dataclass(frozen=True)
+class CellFamily:
+    """What the cells of one class of layers may be."""
+
+    channels_maximum: int
+    has_windows: bool
+    """Kernels reach over neighbours; without, every one is 1 x 1."""
+    is_trained: bool = False
+    """Weights are single matrices, without groups, and where there is an input source there is a bias to be learnt."""
+
+    def check_convolution(self, kernel: tuple[int, int], groups: int, name: str) -> None:
+        """Check the kernel, (height, width), and the groups of the convolution that messages call `name`."""
+        if not self.has_windows and kernel != (1, 1):
+            raise BadArgumentError(f"{name}: got a kernel of {kernel}, expected (1, 1): matrices are fully connected")
+        if self.is_trained and groups != 1:
+            raise BadArgumentError(f"{name}: got {groups} groups, expected 1 in a layer that is trained")
+
+
+IMAGE_CELLS = CellFamily(CHANNELS_MAXIMUM, has_windows=True)
+MATRIX_CELLS = CellFamily(2**16, has_windows=False)
+"""Kernels index weights with 32 bits, which is enough for an LSTM of 2**16 inputs and 2**12 outputs, or 2**14 each."""
+TRAINING_CELLS = CellFamily(MATRIX_CELLS.channels_maximum, has_windows=False, is_trained=True)
 
 
 class CellKind(IntEnum):
@@ -90,7 +125,7 @@ class StackChecks:
         self._below[direction] = output_channels
 
 
-def read_cells(descriptors: Sequence[MPSRNNDescriptor]) -> list[Cell]:
+def read_cells(descriptors: Sequence[MPSRNNDescriptor], family: CellFamily = IMAGE_CELLS) -> list[Cell]:
     """Read the data sources of a stack of layers, the bottom one first.
 
     Raises
@@ -101,13 +136,13 @@ def read_cells(descriptors: Sequence[MPSRNNDescriptor]) -> list[Cell]:
     stacks = StackChecks()
     for index, descriptor in enumerate(descriptors):
         name = f"rnn_descriptors[{index}]"
-        _check_channels(descriptor, name)
+        _check_channels(descriptor, name, family.channels_maximum)
         direction = descriptor.layer_sequence_direction
         stacks.add(direction, descriptor.input_feature_channels, descriptor.output_feature_channels, name)
-    return [_read_cell(descriptor, f"rnn_descriptors[{index}]") for index, descriptor in enumerate(descriptors)]
+    return [_read_cell(descriptor, family, f"rnn_descriptors[{index}]") for index, descriptor in enumerate(descriptors)]
 
 
-def _check_channels(descriptor: MPSRNNDescriptor, name: str) -> None:
+def _check_channels(descriptor: MPSRNNDescriptor, name: str, maximum: int) -> None:
     """Check what can be said before any data source is loaded."""
     if type(descriptor) not in _KINDS:
         raise BadTypeError(
@@ -115,10 +150,8 @@ def _check_channels(descriptor: MPSRNNDescriptor, name: str) -> None:
             "MPSGRUDescriptor or MPSLSTMDescriptor"
         )
     inputs, outputs = descriptor.input_feature_channels, descriptor.output_feature_channels
-    if max(inputs, outputs) > CHANNELS_MAXIMUM:
-        raise BadArgumentError(
-            f"{name}: got {inputs} input and {outputs} output channels, expected at most {CHANNELS_MAXIMUM}"
-        )
+    if max(inputs, outputs) > maximum:
+        raise BadArgumentError(f"{name}: got {inputs} input and {outputs} output channels, expected at most {maximum}")
     if inputs < 1 or outputs < 1:
         raise BadArgumentError(f"{name}: got {inputs} input and {outputs} output channels, expected at least 1 of each")
     if descriptor.use_layer_input_unit_transform_mode and inputs != outputs:
@@ -128,7 +161,7 @@ def _check_channels(descriptor: MPSRNNDescriptor, name: str) -> None:
         )
 
 
-def _read_cell(descriptor: MPSRNNDescriptor, name: str) -> Cell:
+def _read_cell(descriptor: MPSRNNDescriptor, family: CellFamily, name: str) -> Cell:
     gru = descriptor if isinstance(descriptor, MPSGRUDescriptor) else None
     return Cell(
         kind=_KINDS[type(descriptor)],
@@ -140,7 +173,7 @@ def _read_cell(descriptor: MPSRNNDescriptor, name: str) -> Cell:
         flip_output_gates=gru.flip_output_gates if gru else False,
         gate_pnorm_value=gru.gate_pnorm_value if gru else 1.0,
         output_neuron=_output_neuron(descriptor),
-        gates=tuple(_read_gate(descriptor, gate, name) for gate in descriptor.GATES),
+        gates=tuple(_read_gate(descriptor, gate, family, name) for gate in descriptor.GATES),
     )
 
 
@@ -155,14 +188,17 @@ def _output_neuron(descriptor: MPSRNNDescriptor) -> Neuron:
     )
 
 
-def _read_gate(descriptor: MPSRNNDescriptor, gate: Gate, name: str) -> GateWeights:
+def _read_gate(descriptor: MPSRNNDescriptor, gate: Gate, family: CellFamily, name: str) -> GateWeights:
     is_diagonal = isinstance(descriptor, MPSLSTMDescriptor) and descriptor.memory_weights_are_diagonal
-    read_input = _read_slot(descriptor, gate.input_weights, SourceRole.INPUT, name)
-    recurrent = _read_slot(descriptor, gate.recurrent_weights, SourceRole.RECURRENT, name)
+    read_input = _read_slot(descriptor, gate.input_weights, SourceRole.INPUT, family, name)
+    if family.is_trained and read_input is not None and read_input.bias is None:
+        zeros = read_only_copy(np.zeros(descriptor.output_feature_channels, np.float32))
+        read_input = replace(read_input, bias=zeros)
+    recurrent = _read_slot(descriptor, gate.recurrent_weights, SourceRole.RECURRENT, family, name)
     memory = None
     if gate.memory_weights is not None:
         role = SourceRole.DIAGONAL_MEMORY if is_diagonal else SourceRole.MEMORY
-        memory = _read_slot(descriptor, gate.memory_weights, role, name)
+        memory = _read_slot(descriptor, gate.memory_weights, role, family, name)
     diagonal = None
     if is_diagonal and memory is not None:
         # Already rounded to the precision of the layer; the kernels keep these few numbers as float32.
@@ -179,12 +215,14 @@ def _read_gate(descriptor: MPSRNNDescriptor, gate: Gate, name: str) -> GateWeigh
     )
 
 
-def _read_slot(descriptor: MPSRNNDescriptor, slot: str, role: SourceRole, name: str) -> ConvolutionWeights | None:
+def _read_slot(
+    descriptor: MPSRNNDescriptor, slot: str, role: SourceRole, family: CellFamily, name: str
+) -> ConvolutionWeights | None:
     source = getattr(descriptor, slot)
     if source is None:
         return None
     outputs = descriptor.output_feature_channels
-    return read_source(
+    weights = read_source(
         source,
         f"{name}.{slot}",
         role=role,
@@ -192,3 +230,5 @@ def _read_slot(descriptor: MPSRNNDescriptor, slot: str, role: SourceRole, name: 
         output_channels=outputs,
         use_float32_weights=descriptor.use_float32_weights,
     )
+    family.check_convolution((weights.kernel_height, weights.kernel_width), weights.groups, f"{name}.{slot}")
+    return weights

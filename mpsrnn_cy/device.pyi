@@ -1,10 +1,14 @@
 """Types of `device.pyx`."""
 
 from collections.abc import Callable
-from typing import NoReturn, final
+from typing import NoReturn, final, overload
 
-from .enums import MTLCommandBufferStatus
+from .arguments import Buffer
+from .buffer import MTLBuffer
+from .enums import MTLCommandBufferStatus, MTLStorageMode
 from .errors import CommandError
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 
 __all__ = [
     "MTLCommandBuffer",
@@ -39,6 +43,19 @@ class MTLDevice:
     @number_of_threads.setter
     def number_of_threads(self, value: int) -> None: ...
     def make_command_queue(self) -> MTLCommandQueue: ...
+    def make_texture(self, descriptor: MTLTextureDescriptor) -> MTLTexture: ...
+    @overload
+    def make_buffer(
+        self, *, length: int, bytes: None = None, bytes_no_copy: None = None, options: MTLStorageMode = ...
+    ) -> MTLBuffer: ...
+    @overload
+    def make_buffer(
+        self, *, bytes: Buffer, length: int | None = None, bytes_no_copy: None = None, options: MTLStorageMode = ...
+    ) -> MTLBuffer: ...
+    @overload
+    def make_buffer(
+        self, *, bytes_no_copy: Buffer, length: int | None = None, bytes: None = None, options: MTLStorageMode = ...
+    ) -> MTLBuffer: ...
 
 @final
 class MTLCommandQueue:

@@ -7,7 +7,7 @@ cimport cython
 from libc.stdlib cimport free, malloc
 
 from .arguments import integer
-from .enums import MTLCommandBufferStatus
+from .enums import MTLCommandBufferStatus, MTLStorageMode
 from .errors import (
     BadArgumentError,
     BadTypeError,
@@ -131,6 +131,57 @@ cdef class MTLDevice:
         check(status, &error)
         queue.device = self
         return queue
+
+    def make_texture(self, descriptor):
+        """Make a texture, with undefined contents.
+
+        Parameters
+        ----------
+        descriptor : MTLTextureDescriptor
+            Its type, format and size; later changes to the descriptor change nothing here.
+
+        Returns
+        -------
+        MTLTexture
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the device has no memory for it.
+        """
+        # Textures are made on devices, and their module is built on this one.
+        from .texture import make_texture
+
+        return make_texture(self, descriptor)
+
+    def make_buffer(self, *, length=None, bytes=None, bytes_no_copy=None, options=MTLStorageMode.SHARED):
+        """Make a buffer: of zeroed memory, a copy of the caller's, or in the caller's.
+
+        Parameters
+        ----------
+        length : int, optional
+            Bytes, 1 to `max_buffer_length`. With memory of the caller's, how many of it are taken, all if omitted.
+        bytes : buffer, optional
+            What the buffer starts with: C-contiguous memory of any element type.
+        bytes_no_copy : buffer, optional
+            Memory to use itself: C-contiguous and writable, at an address and of a length that the device can use: a
+            multiple of 16 off the Mac, whole pages there. It is kept alive while kernels or the buffer need it.
+        options : MTLStorageMode
+            SHARED, or PRIVATE: out of the CPU's reach. Of Apple's resource options the one that matters here.
+
+        Returns
+        -------
+        MTLBuffer
+
+        Raises
+        ------
+        OutOfMemoryError
+            If the device has no memory for it.
+        """
+        # Buffers are made on devices, and their module is built on this one.
+        from .buffer import make_buffer
+
+        return make_buffer(self, length, bytes, bytes_no_copy, options)
 
 
 cdef native.mpsrnn_device_info _device_info(MTLDevice device) noexcept:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from .arguments import described, enum_member, integer
+from .arguments import described, enum_member, integer, option_set
 from .enums import (
     MPSImageFeatureChannelFormat,
     MTLCPUCacheMode,
@@ -19,6 +19,7 @@ from .enums import (
 )
 from .errors import BadArgumentError, BadTypeError
 from .properties import Property, PropertyHolder
+from .texture_descriptor import storage_mode_of
 
 __all__ = [
     "CHANNEL_DTYPES",
@@ -76,21 +77,11 @@ def _channel_format(value: object, name: str) -> MPSImageFeatureChannelFormat:
 
 
 def _usage(value: object, name: str) -> MTLTextureUsage:
-    """Check a set of texture usages."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise BadTypeError(f"{name}: got {value!r} ({type(value).__name__}), expected an MTLTextureUsage")
-    known = MTLTextureUsage.SHADER_READ | MTLTextureUsage.SHADER_WRITE
-    if not 0 < value <= known:
+    """Check a set of texture usages, which is not empty."""
+    usage = option_set(value, name, MTLTextureUsage)
+    if usage == MTLTextureUsage.UNKNOWN:
         raise BadArgumentError(f"{name}: got {value!r}, expected SHADER_READ (1), SHADER_WRITE (2) or both")
-    return MTLTextureUsage(int(value))
-
-
-def _storage_mode(value: object, name: str) -> MTLStorageMode:
-    """Check a storage mode that devices with unified memory offer for images."""
-    mode = enum_member(value, name, MTLStorageMode)
-    if mode not in (MTLStorageMode.SHARED, MTLStorageMode.PRIVATE):
-        raise BadArgumentError(f"{name}: got {mode.name}, expected SHARED or PRIVATE")
-    return mode
+    return usage
 
 
 class MPSImageDescriptor(PropertyHolder):
@@ -120,7 +111,7 @@ class MPSImageDescriptor(PropertyHolder):
     usage = Property(
         _usage, MTLTextureUsage.SHADER_READ | MTLTextureUsage.SHADER_WRITE, "What kernels may do with the image."
     )
-    storage_mode = Property(_storage_mode, MTLStorageMode.SHARED, "SHARED, or PRIVATE: out of the CPU's reach.")
+    storage_mode = Property(storage_mode_of, MTLStorageMode.SHARED, "SHARED, or PRIVATE: out of the CPU's reach.")
     cpu_cache_mode = Property(
         partial(enum_member, enum_type=MTLCPUCacheMode),
         MTLCPUCacheMode.DEFAULT_CACHE,

@@ -6,7 +6,7 @@ from .errors import OutOfMemoryError
 
 from .device cimport api, check
 from .image cimport MPSImage
-from .state cimport MPSRNNRecurrentImageState, wrap_image_state
+from .image_state cimport MPSRNNRecurrentImageState, wrap_image_state
 
 __all__ = []
 
@@ -24,8 +24,8 @@ cdef native.mpsrnn_image *_handles(tuple lists) except NULL:
     return handles
 
 
-cdef native.mpsrnn_image_state _state_handle(state):
-    return NULL if state is None else (<MPSRNNRecurrentImageState>state)._h
+cdef native.mpsrnn_image_state _state_handle(state) except? NULL:
+    return NULL if state is None else (<MPSRNNRecurrentImageState>state)._handle()
 
 
 cdef list encode_sequence(
@@ -52,7 +52,7 @@ cdef list encode_sequence(
                 layer, command._h, images, images + count, count, state_in, states, state_count, &error
             )
         check(status, &error)
-        return [wrap_image_state(states[i], command.device) for i in range(state_count)]
+        return [wrap_image_state(states[i], command.device, None) for i in range(state_count)]
     finally:
         PyMem_Free(states)
         PyMem_Free(images)

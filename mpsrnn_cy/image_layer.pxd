@@ -1,12 +1,10 @@
 from . cimport native
-from .device cimport MTLCommandQueue, MTLDevice
+from .device cimport MTLCommandQueue
+from .kernel cimport MPSCNNKernel
 
 
-cdef class MPSRNNImageInferenceLayer:
+cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
     cdef native.mpsrnn_image_layer _h
-    cdef readonly MTLDevice device
-    cdef str _label
-    cdef tuple _cells
     cdef MTLCommandQueue _queue
     cdef bint _store_all_intermediate_states
     cdef object _bidirectional_combine_mode

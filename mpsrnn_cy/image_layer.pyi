@@ -1,7 +1,6 @@
 """Types of `image_layer.pyx`."""
 
 from collections.abc import Sequence
-from os import PathLike
 from typing import Literal, TypeVar, final, overload
 
 import numpy as np
@@ -11,15 +10,15 @@ from .descriptors import MPSRNNDescriptor
 from .device import MTLCommandBuffer, MTLDevice
 from .enums import MPSRNNBidirectionalCombineMode
 from .image import MPSImage
-from .state import MPSRNNRecurrentImageState
+from .image_state import MPSRNNRecurrentImageState
+from .kernel import MPSCNNKernel
 
 __all__ = ["MPSRNNImageInferenceLayer"]
 
 _FloatT = TypeVar("_FloatT", bound=np.float16 | np.float32)
 
 @final
-class MPSRNNImageInferenceLayer:
-    label: str | None
+class MPSRNNImageInferenceLayer(MPSCNNKernel):
     @overload
     def __new__(
         cls, device: MTLDevice, rnn_descriptor: MPSRNNDescriptor | Sequence[MPSRNNDescriptor]
@@ -28,8 +27,6 @@ class MPSRNNImageInferenceLayer:
     def __new__(
         cls, device: MTLDevice, *, rnn_descriptors: Sequence[MPSRNNDescriptor]
     ) -> MPSRNNImageInferenceLayer: ...
-    @property
-    def device(self) -> MTLDevice: ...
     @property
     def input_feature_channels(self) -> int: ...
     @property
@@ -44,15 +41,6 @@ class MPSRNNImageInferenceLayer:
     def bidirectional_combine_mode(self) -> MPSRNNBidirectionalCombineMode: ...
     @bidirectional_combine_mode.setter
     def bidirectional_combine_mode(self, value: MPSRNNBidirectionalCombineMode) -> None: ...
-    def copy(self, device: MTLDevice | None = None) -> MPSRNNImageInferenceLayer: ...
-    def __copy__(self) -> MPSRNNImageInferenceLayer: ...
-    def __deepcopy__(self, memo: object) -> MPSRNNImageInferenceLayer: ...
-    def to_bytes(self) -> bytes: ...
-    @classmethod
-    def from_bytes(cls, data: bytes, device: MTLDevice | None = None) -> MPSRNNImageInferenceLayer: ...
-    def save(self, path: str | PathLike[str]) -> None: ...
-    @classmethod
-    def load(cls, path: str | PathLike[str], device: MTLDevice | None = None) -> MPSRNNImageInferenceLayer: ...
     def encode_bidirectional_sequence(
         self,
         command_buffer: MTLCommandBuffer,

@@ -1,37 +1,32 @@
 """The recurrent layer over images: check, gather handles, one call into the native layer."""
 
-import os
-
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free
 
 import numpy as np
 
-from .archive import decode_layer, encode_layer
-from .arguments import boolean, enum_member, instance_of
-from .arguments import label as checked_label
+from .arguments import boolean, enum_member
 from .cells import read_cells
-from .descriptors import MPSRNNDescriptor
-from .device import MTLCreateSystemDefaultDevice
-from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode, MPSRNNSequenceDirection
-from .errors import BadArgumentError, BadTypeError, OutOfMemoryError
+from .command_checks import check_command_buffer
+from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode
+from .errors import BadArgumentError
 from .image import as_pixels
 from .image_descriptor import MPSImageDescriptor
-from .sequence_checks import SequenceChecks, check_command_buffer, combined_channels
+from .layer_checks import Directions, check_forward_stack, check_output_list, combined_channels, descriptor_list
+from .sequence_checks import SequenceChecks
 
 from .device cimport api, check
 from .image cimport MPSImage, read_pixels
 from .image_encoding cimport encode_bidirectional, encode_sequence
-from .native_cell cimport fill_cell
+from .kernel cimport MPSCNNKernel
+from .native_cell cimport new_cells
 
 __all__ = ["MPSRNNImageInferenceLayer"]
-
-cdef object _key = object()
 
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class MPSRNNImageInferenceLayer:
+cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
     """A stack of recurrent layers that runs over sequences of images.
 
     Its kernels are convolutions: centred windows (of an even kernel, one pixel more to the left and the top), zeros
@@ -48,10 +43,6 @@ cdef class MPSRNNImageInferenceLayer:
     rnn_descriptors : sequence of MPSRNNDescriptor
         Apple's label for a stack, in place of `rnn_descriptor`.
 
-    Attributes
-    ----------
-    device : MTLDevice
-
     Raises
     ------
     BadArgumentError, BadTypeError
@@ -61,14 +52,10 @@ cdef class MPSRNNImageInferenceLayer:
     def __cinit__(self, device, rnn_descriptor=None, *, rnn_descriptors=None, key=None):
         self._h = NULL
         self._bidirectional_combine_mode = MPSRNNBidirectionalCombineMode.NONE
-        self.device = instance_of(device, "device", MTLDevice)
-        if key is _key:
-            # Cells of another layer, which has read them from its descriptors.
-            self._cells = rnn_descriptor
+        if key is None:
+            self._cells = tuple(read_cells(descriptor_list(rnn_descriptor, rnn_descriptors)))
         else:
-            if key is not None:
-                raise BadTypeError("MPSRNNImageInferenceLayer: got an unexpected argument key")
-            self._cells = tuple(read_cells(_descriptors(rnn_descriptor, rnn_descriptors)))
+            self._cells = rnn_descriptor
         _create(self)
         self._queue = self.device.make_command_queue()
 
@@ -80,15 +67,6 @@ cdef class MPSRNNImageInferenceLayer:
         name = "" if self._label is None else f" {self._label!r}"
         kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
         return f"<MPSRNNImageInferenceLayer{name} {kinds}>"
-
-    @property
-    def label(self):
-        """A name for people, or None."""
-        return self._label
-
-    @label.setter
-    def label(self, value):
-        self._label = checked_label(value)
 
     @property
     def input_feature_channels(self):
@@ -153,11 +131,8 @@ cdef class MPSRNNImageInferenceLayer:
         BadArgumentError, BadTypeError
             Before anything is encoded or appended.
         """
-        if recurrent_output_states is not None and not isinstance(recurrent_output_states, list):
-            raise BadTypeError(
-                f"recurrent_output_states: got a {type(recurrent_output_states).__name__}, expected a list or None"
-            )
-        _check_stack(self)
+        check_output_list(recurrent_output_states, "recurrent_output_states")
+        check_forward_stack(self._cells)
         check_command_buffer(command_buffer, self.device)
         checks = SequenceChecks(self.device, source_images, "source_images", self.input_feature_channels)
         destinations = checks.destinations(destination_images, "destination_images", self.output_feature_channels)
@@ -202,21 +177,15 @@ cdef class MPSRNNImageInferenceLayer:
             stacks start from zero.
         """
         check_command_buffer(command_buffer, self.device)
-        forward = [cell for cell in self._cells if cell.direction == MPSRNNSequenceDirection.FORWARD]
-        backward = [cell for cell in self._cells if cell.direction == MPSRNNSequenceDirection.BACKWARD]
-        channels = (forward or backward)[0].input_channels
-        if backward and backward[0].input_channels != channels:
-            raise BadArgumentError(
-                f"source_sequence: the backward stack reads {backward[0].input_channels} channels, "
-                f"expected {channels}, as the forward stack"
-            )
-        checks = SequenceChecks(self.device, source_sequence, "source_sequence", channels)
+        directions = Directions.of(self._cells)
+        checks = SequenceChecks(self.device, source_sequence, "source_sequence", directions.input_channels)
         first = second = None
         mode = self._bidirectional_combine_mode
         if mode != MPSRNNBidirectionalCombineMode.NONE:
-            outputs = combined_channels(mode, forward, backward)
+            outputs = combined_channels(mode, directions)
             first = checks.destinations(destination_forward_images, "destination_forward_images", outputs)
         else:
+            forward, backward = directions
             first = checks.stack_destinations(forward, destination_forward_images, "destination_forward_images")
             second = checks.stack_destinations(backward, destination_backward_images, "destination_backward_images")
         checks.state(recurrent_input_state, "recurrent_input_state", self._cells)
@@ -247,7 +216,7 @@ cdef class MPSRNNImageInferenceLayer:
         if frames.shape[-1] != self.input_feature_channels:
             raise BadArgumentError(f"x: got {frames.shape[-1]} channels, expected {self.input_feature_channels}")
         wants_state = boolean(return_state, "return_state")
-        _check_stack(self)
+        check_forward_stack(self._cells)
         sources = [MPSImage.from_numpy(self.device, frame) for frame in frames]
         SequenceChecks(self.device, sources, "x", self.input_feature_channels, "x").state(state, "state", self._cells)
         destinations = [_destination(self, source) for source in sources]
@@ -260,119 +229,23 @@ cdef class MPSRNNImageInferenceLayer:
             read_pixels(image, output, "outputs")
         return (outputs, states[0]) if wants_state else outputs
 
-    def copy(self, device=None):
-        """Make an independent layer with the same weights and settings.
-
-        Parameters
-        ----------
-        device : MTLDevice, optional
-            Where the copy runs; on this layer's device if omitted.
-        """
-        return _layer_of(self.device if device is None else device, self._cells, _settings(self))
-
-    def __copy__(self):
-        return self.copy()
-
-    def __deepcopy__(self, memo):
-        return self.copy()
-
-    def __reduce__(self):
-        return MPSRNNImageInferenceLayer.from_bytes, (self.to_bytes(),)
-
-    def to_bytes(self):
-        """Encode weights and settings as bytes, in a versioned safetensors format. What NSSecureCoding is for."""
-        return encode_layer(type(self).__name__, self._cells, _settings(self))
-
-    @classmethod
-    def from_bytes(cls, data, device=None):
-        """Decode a layer from bytes of `to_bytes`. Nothing in them is executed.
-
-        Parameters
-        ----------
-        data : bytes
-            Untrusted bytes are safe: what is not a layer raises an `Error`, a `BadArgumentError` mostly.
-        device : MTLDevice, optional
-            Where the layer runs; on the system's default device if omitted.
-        """
-        cells, settings = decode_layer(data, cls.__name__)
-        return _layer_of(MTLCreateSystemDefaultDevice() if device is None else device, tuple(cells), settings)
-
-    def save(self, path):
-        """Write `to_bytes` to a file."""
-        with open(os.fspath(path), "wb") as file:
-            file.write(self.to_bytes())
-
-    @classmethod
-    def load(cls, path, device=None):
-        """Read a layer from a file of `save`; see `from_bytes`."""
-        with open(os.fspath(path), "rb") as file:
-            return cls.from_bytes(file.read(), device)
-
-
-cdef dict _settings(MPSRNNImageInferenceLayer layer):
-    """What can be set on a layer, in the plain types of an archive."""
-    return {
-        "label": layer._label,
-        "store_all_intermediate_states": layer._store_all_intermediate_states,
-        "bidirectional_combine_mode": int(layer._bidirectional_combine_mode),
-    }
-
-
-cdef MPSRNNImageInferenceLayer _layer_of(device, cells, dict settings):
-    layer = MPSRNNImageInferenceLayer.__new__(MPSRNNImageInferenceLayer, device, cells, key=_key)
-    expected = set(_settings(layer))
-    if set(settings) != expected:
-        raise BadArgumentError(f"settings: got {', '.join(sorted(settings))}, expected {', '.join(sorted(expected))}")
-    for name, value in settings.items():
-        setattr(layer, name, value)
-    return layer
-
-
-def _descriptors(one, several):
-    """The descriptors of a stack, however they were given."""
-    if (one is None) == (several is None):
-        raise BadTypeError(
-            "rnn_descriptor: got neither or both of rnn_descriptor and rnn_descriptors, expected one of them"
-        )
-    if isinstance(one, MPSRNNDescriptor):
-        return [one]
-    name, given, expected = "rnn_descriptor", one, "an MPSRNNDescriptor or a list of them"
-    if one is None:
-        name, given, expected = "rnn_descriptors", several, "a list of MPSRNNDescriptor"
-    if not isinstance(given, (list, tuple)):
-        raise BadTypeError(f"{name}: got {given!r} ({type(given).__name__}), expected {expected}")
-    if not given:
-        raise BadArgumentError(f"{name}: got an empty list, expected at least one descriptor")
-    return list(given)
+    cdef dict _settings(self):
+        settings = MPSCNNKernel._settings(self)
+        settings["store_all_intermediate_states"] = self._store_all_intermediate_states
+        settings["bidirectional_combine_mode"] = int(self._bidirectional_combine_mode)
+        return settings
 
 
 cdef _create(MPSRNNImageInferenceLayer layer):
     """Hand the arrays of the cells to the native layer, which copies them."""
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
-    cdef size_t count = len(layer._cells), i
-    cdef native.mpsrnn_cell *cells = <native.mpsrnn_cell *>PyMem_Malloc(count * sizeof(native.mpsrnn_cell))
-    if cells == NULL:
-        raise OutOfMemoryError(f"no memory for {count} cells")
-    try:
-        for i in range(count):
-            fill_cell(&cells[i], layer._cells[i])
-        with nogil:
-            status = api.image_layer_create(layer.device._h, cells, count, &layer._h, &error)
-        check(status, &error)
-    finally:
-        PyMem_Free(cells)
-
-
-cdef _check_stack(MPSRNNImageInferenceLayer layer):
-    """Check that the layers of both directions follow each other, as a forward pass runs through all of them."""
-    for index in range(1, len(layer._cells)):
-        below, cell = layer._cells[index - 1], layer._cells[index]
-        if cell.input_channels != below.output_channels:
-            raise BadArgumentError(
-                f"rnn_descriptors[{index}]: got {cell.input_channels} input channels for a forward sequence, expected "
-                f"the {below.output_channels} output channels of the layer below"
-            )
+    cdef size_t count = len(layer._cells)
+    cdef native.mpsrnn_cell *cells = new_cells(layer._cells)
+    with nogil:
+        status = api.image_layer_create(layer.device._h, cells, count, &layer._h, &error)
+    PyMem_Free(cells)
+    check(status, &error)
 
 
 cdef MPSImage _destination(MPSRNNImageInferenceLayer layer, MPSImage source):

@@ -26,6 +26,8 @@ cdef extern from "mpsrnn.h" nogil:
         pass
     ctypedef struct mpsrnn_command_s:
         pass
+    ctypedef struct mpsrnn_texture_s:
+        pass
     ctypedef struct mpsrnn_image_s:
         pass
     ctypedef struct mpsrnn_image_state_s:
@@ -43,6 +45,7 @@ cdef extern from "mpsrnn.h" nogil:
     ctypedef mpsrnn_device_s *mpsrnn_device
     ctypedef mpsrnn_queue_s *mpsrnn_queue
     ctypedef mpsrnn_command_s *mpsrnn_command
+    ctypedef mpsrnn_texture_s *mpsrnn_texture
     ctypedef mpsrnn_image_s *mpsrnn_image
     ctypedef mpsrnn_image_state_s *mpsrnn_image_state
     ctypedef mpsrnn_image_layer_s *mpsrnn_image_layer
@@ -66,6 +69,18 @@ cdef extern from "mpsrnn.h" nogil:
         mpsrnn_error error
 
     ctypedef void (*mpsrnn_completion)(void *context) noexcept
+
+    ctypedef struct mpsrnn_texture_descriptor:
+        uint32_t texture_type
+        uint32_t pixel_format
+        uint32_t width, height, slices
+        uint32_t usage
+        uint32_t storage_mode
+
+    ctypedef struct mpsrnn_texture_storage:
+        uint64_t identity
+        uint64_t size
+        uint32_t first_slice
 
     ctypedef struct mpsrnn_image_descriptor:
         uint32_t width, height, channels, images
@@ -145,9 +160,16 @@ cdef extern from "mpsrnn.h" nogil:
         mpsrnn_status (*command_commit)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_wait)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         void (*command_get_info)(mpsrnn_command, mpsrnn_command_info *) noexcept nogil
+        mpsrnn_status (*texture_create)(mpsrnn_device, const mpsrnn_texture_descriptor *, mpsrnn_texture *,
+                                        mpsrnn_error *) noexcept nogil
+        void (*texture_get_descriptor)(mpsrnn_texture, mpsrnn_texture_descriptor *) noexcept nogil
+        void (*texture_get_storage)(mpsrnn_texture, mpsrnn_texture_storage *) noexcept nogil
         mpsrnn_status (*image_create)(mpsrnn_device, const mpsrnn_image_descriptor *, mpsrnn_image *,
                                       mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*image_create_over)(mpsrnn_texture, uint32_t, uint32_t, uint32_t, mpsrnn_image *,
+                                           mpsrnn_error *) noexcept nogil
         void (*image_get_descriptor)(mpsrnn_image, mpsrnn_image_descriptor *) noexcept nogil
+        mpsrnn_status (*image_copy_texture)(mpsrnn_image, mpsrnn_texture *, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_write)(mpsrnn_image, const void *, const mpsrnn_image_region *,
                                      mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_read)(mpsrnn_image, void *, const mpsrnn_image_region *, mpsrnn_error *) noexcept nogil

@@ -1,5 +1,6 @@
 from . cimport native
 
 
-# Fills in a native cell from a `cells.Cell`, whose arrays it points at: the cell must outlive it.
-cdef int fill_cell(native.mpsrnn_cell *out, cell) except -1
+# Native cells from a tuple of `cells.Cell`, whose arrays they point at: those must outlive them. To be freed with
+# PyMem_Free.
+cdef native.mpsrnn_cell *new_cells(tuple cells) except NULL

@@ -1,14 +1,29 @@
 """From the arrays of a cell to the struct by which the native layers take them."""
 
-from libc.string cimport memset
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
 from .enums import MPSRNNSequenceDirection
+from .errors import OutOfMemoryError
 
 __all__ = []
 
 
-cdef int fill_cell(native.mpsrnn_cell *out, cell) except -1:
-    memset(out, 0, sizeof(native.mpsrnn_cell))
+cdef native.mpsrnn_cell *new_cells(tuple cells) except NULL:
+    cdef size_t count = len(cells), i
+    # Zeroed: what a cell does not have is NULL.
+    cdef native.mpsrnn_cell *made = <native.mpsrnn_cell *>PyMem_Calloc(count, sizeof(native.mpsrnn_cell))
+    if made == NULL:
+        raise OutOfMemoryError(f"no memory for {count} cells")
+    try:
+        for i in range(count):
+            _fill_cell(&made[i], cells[i])
+    except BaseException:
+        PyMem_Free(made)
+        raise
+    return made
+
+
+cdef int _fill_cell(native.mpsrnn_cell *out, cell) except -1:
     out.kind = <native.mpsrnn_cell_kind><int>cell.kind
     out.input_channels = cell.input_channels
     out.output_channels = cell.output_channels

@@ -9,6 +9,7 @@ __all__ = ["Property", "PropertyHolder"]
 
 _T = TypeVar("_T")
 _HolderT = TypeVar("_HolderT", bound="PropertyHolder")
+_PropertyT = TypeVar("_PropertyT", bound="Property[Any]")
 
 
 class PropertyHolder:
@@ -64,7 +65,7 @@ class Property(Generic[_T]):
         self._name = name
 
     @overload
-    def __get__(self, instance: None, owner: type[PropertyHolder]) -> Property[_T]: ...
+    def __get__(self: _PropertyT, instance: None, owner: type[PropertyHolder]) -> _PropertyT: ...
 
     @overload
     def __get__(self, instance: PropertyHolder, owner: type[PropertyHolder]) -> _T: ...

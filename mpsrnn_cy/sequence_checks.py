@@ -6,22 +6,14 @@ from collections.abc import Sequence
 
 from .arguments import instance_of
 from .cells import Cell, CellKind
-from .device import MTLCommandBuffer, MTLDevice
-from .enums import MPSRNNBidirectionalCombineMode, MTLCommandBufferStatus, MTLTextureUsage
-from .errors import BadArgumentError, BadTypeError
+from .device import MTLDevice
+from .enums import MTLTextureUsage
+from .errors import BadArgumentError
 from .image import MPSImage
-from .state import MPSRNNRecurrentImageState
+from .image_state import MPSRNNRecurrentImageState
+from .layer_checks import check_list
 
-__all__ = ["SequenceChecks", "check_command_buffer", "combined_channels"]
-
-
-def check_command_buffer(command_buffer: object, device: MTLDevice) -> None:
-    """Check that a command buffer can still be encoded into, and belongs to the device."""
-    command = instance_of(command_buffer, "command_buffer", MTLCommandBuffer)
-    if command.status >= MTLCommandBufferStatus.COMMITTED:
-        raise BadArgumentError("command_buffer: got one that is already committed, expected one that is not")
-    if command.device != device:
-        raise BadArgumentError(f"command_buffer: got one of {command.device!r}, expected one of {device!r}")
+__all__ = ["SequenceChecks"]
 
 
 class SequenceChecks:
@@ -47,14 +39,14 @@ class SequenceChecks:
         self._device = device
         self._name = name
         self._origin = origin or f"{name}[0]"
-        self.sources = _images(source_images, name)
+        self.sources = check_list(source_images, name, MPSImage, "image")
         self._extent = _extent(self.sources[0])
         self._read = {source.storage_id: f"{name}[{index}]" for index, source in enumerate(self.sources)}
         self._check_all(self.sources, name, channels, MTLTextureUsage.SHADER_READ)
 
     def destinations(self, images: object, name: str, channels: int) -> list[MPSImage]:
         """Check destination images: one per source, of its size, with `channels` channels."""
-        checked = _images(images, name)
+        checked = check_list(images, name, MPSImage, "image")
         if len(checked) != len(self.sources):
             raise BadArgumentError(
                 f"{name}: got {len(checked)} images, expected {len(self.sources)}, one per source image"
@@ -106,31 +98,6 @@ class SequenceChecks:
             raise BadArgumentError(f"{name}: got {image.feature_channels} feature channels, expected {channels}")
         if not image.usage & usage:
             raise BadArgumentError(f"{name}: got an image with usage {image.usage!r}, expected {usage!r} among it")
-
-
-def combined_channels(mode: MPSRNNBidirectionalCombineMode, forward: Sequence[Cell], backward: Sequence[Cell]) -> int:
-    """Check that the results of two stacks can be joined; return the channels of the joined result."""
-    name = "bidirectional_combine_mode"
-    if not forward or not backward:
-        missing = "backward" if forward else "forward"
-        raise BadArgumentError(f"{name}: got {mode.name} without a {missing} layer, expected layers of both directions")
-    ahead, behind = forward[-1].output_channels, backward[-1].output_channels
-    if mode == MPSRNNBidirectionalCombineMode.CONCATENATE:
-        return ahead + behind
-    if ahead != behind:
-        raise BadArgumentError(
-            f"{name}: got ADD of {ahead} forward and {behind} backward channels, expected equal numbers"
-        )
-    return ahead
-
-
-def _images(value: object, name: str) -> list[MPSImage]:
-    """Check a sequence of images."""
-    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-        raise BadTypeError(f"{name}: got a {type(value).__name__}, expected a list of MPSImage")
-    if not value:
-        raise BadArgumentError(f"{name}: got an empty list, expected at least one image")
-    return [instance_of(image, f"{name}[{index}]", MPSImage) for index, image in enumerate(value)]
 
 
 def _extent(image: MPSImage) -> tuple[int, int, int]:

@@ -1,11 +1,12 @@
-from . cimport native
 from .device cimport MTLDevice
 
 
-cdef class MPSRNNRecurrentImageState:
-    cdef native.mpsrnn_image_state _h
+cdef class MPSState:
     cdef readonly MTLDevice device
+    # ReadCount of a temporary, whose storage is the list of its resources; None for all others.
+    cdef readonly object _read_count
+    cdef list _resources
+    cdef str _label
 
-
-# The state over a handle, of which it takes the reference.
-cdef MPSRNNRecurrentImageState wrap_image_state(native.mpsrnn_image_state handle, MTLDevice device)
+    # The resources, a list of Resource; LifetimeError if a temporary's last read has been encoded.
+    cdef list _held(self)

@@ -1,157 +1,229 @@
-"""What a recurrent layer remembers from one time step to the next."""
+"""States: what one encode call leaves for another, persistent or temporary."""
 
 cimport cython
-from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
-from .arguments import integer
-from .enums import MPSImageFeatureChannelFormat
-from .errors import BadArgumentError, BadTypeError, OutOfMemoryError
-from .image import as_pixels
+from .arguments import boolean, instance_of, integer
+from .arguments import label as checked_label
+from .command_checks import check_command_buffer
+from .device import MTLDevice as Device
+from .enums import MPSStateResourceType, MTLStorageMode
+from .errors import BadArgumentError, BadTypeError, LifetimeError
+from .layer_checks import check_list
+from .state_resources import MPSStateResourceList, Resource
+from .structures import MPSStateTextureInfo
+from .temporary import ReadCount
+from .texture_descriptor import MTLTextureDescriptor
 
-from .device cimport api, check
-from .image cimport MPSImage, wrap_image
-
-__all__ = ["MPSRNNRecurrentImageState"]
-
-cdef object _key = object()
+__all__ = ["MPSState"]
 
 
-@cython.final
 @cython.auto_pickle(False)
-cdef class MPSRNNRecurrentImageState:
-    """The recurrent output h and, for LSTMs, the memory cell c of every layer of a stack, as images.
+cdef class MPSState:
+    """Base of all states: a list of resources, each of which gets its memory when it is first asked for.
 
-    Made by an encode call, or by `from_numpy`. Its images are float32 whatever the format of the destinations; those an
-    encode call made hold their values once the command buffer has completed. A layer only reads a state it is given,
-    so one state can start many sequences.
+    Exactly one of the arguments after `device` is given. Classes of one's own may derive from it.
+
+    Parameters
+    ----------
+    device : MTLDevice
+        Where resources still to be made will live; not given with `resource` and `resources`.
+    buffer_size : int
+        One buffer of so many bytes.
+    texture_descriptor : MTLTextureDescriptor
+        One texture; storage modes are the state's.
+    resource_list : MPSStateResourceList
+        Any number of resources.
+    resource : MTLBuffer or MTLTexture
+        One that exists.
+    resources : list of (MTLBuffer or MTLTexture)
+        Several that exist, of one device.
 
     Attributes
     ----------
     device : MTLDevice
-        Where its images live.
+        Where its resources live. Ours, not Apple's.
     """
 
-    def __cinit__(self, *, key=None):
-        self._h = NULL
-        if key is not _key:
+    def __init__(
+        self,
+        *,
+        device=None,
+        buffer_size=None,
+        texture_descriptor=None,
+        resource_list=None,
+        resource=None,
+        resources=None,
+    ):
+        described = _one_of("MPSState", buffer_size, texture_descriptor, resource_list)
+        if (described is not None) + (resource is not None) + (resources is not None) != 1:
             raise BadTypeError(
-                "MPSRNNRecurrentImageState: cannot be constructed, expected one made by encode_sequence(), predict() "
-                "or MPSRNNRecurrentImageState.from_numpy()"
+                f"{type(self).__name__}: expected exactly one of buffer_size, texture_descriptor, resource_list, "
+                "resource and resources"
             )
-
-    def __dealloc__(self):
-        if self._h != NULL:
-            api.release(self._h)
+        if described is not None:
+            self.device = instance_of(device, "device", Device)
+            self._resources = described.make_resources(self.device, MTLStorageMode.SHARED)
+            return
+        if device is not None:
+            raise BadArgumentError("device: got a device besides resources, which have one, expected None")
+        self._resources, self.device = _existing(resource, resources)
 
     @classmethod
-    def from_numpy(cls, device, recurrent_outputs, memory_cells=None):
-        """Make a state from arrays, to start a sequence from. Ours: Apple's states only come out of encode calls.
+    def temporary_state(
+        cls, with_command_buffer, *, buffer_size=None, texture_descriptor=None, resource_list=None
+    ):
+        """Make a temporary state: its memory is out of the CPU's reach, and goes when its read count reaches 0.
 
         Parameters
         ----------
-        device : MTLDevice
-            Where its images live.
-        recurrent_outputs : list of ndarray
-            h of every layer, the bottom one first; float32, ``(H, W, C)`` or ``(N, H, W, C)``.
-        memory_cells : list of (ndarray or None), optional
-            c of every layer, of the shape of its h; None for layers that are no LSTM, or altogether if none is.
+        with_command_buffer : MTLCommandBuffer
+            The one whose encode calls may use it; not yet committed.
+        buffer_size, texture_descriptor, resource_list
+            At most one, as of the constructor; without, the state has no resources.
         """
-        outputs = _float32_images(device, recurrent_outputs, "recurrent_outputs", False)
-        if not outputs:
-            raise BadArgumentError("recurrent_outputs: got an empty list, expected at least one array")
-        memories = [None] * len(outputs)
-        if memory_cells is not None:
-            memories = _float32_images(device, memory_cells, "memory_cells", True)
-        _check_pairs(outputs, memories)
-        return _create(device, outputs, memories)
+        cdef MPSState state
+        if cls is not MPSState:
+            raise BadTypeError(f"{cls.__name__}: got temporary_state() of a derived class, expected MPSState's")
+        command = check_command_buffer(with_command_buffer, None, "with_command_buffer")
+        described = _one_of("temporary_state()", buffer_size, texture_descriptor, resource_list)
+        held = [] if described is None else described.make_resources(command.device, MTLStorageMode.PRIVATE)
+        state = MPSState.__new__(MPSState)
+        state.device = command.device
+        state._read_count = ReadCount(command, "MPSState", held)
+        return state
 
     @property
-    def number_of_layers(self):
-        """Layers it has something for. Ours, not Apple's."""
-        return api.image_state_layer_count(self._h)
+    def label(self):
+        """A name for people, or None."""
+        return self._label
 
-    def get_recurrent_output_image(self, for_layer_index):
-        """Get the recurrent output h of a layer.
+    @label.setter
+    def label(self, value):
+        self._label = checked_label(value)
+
+    @property
+    def is_temporary(self):
+        """Whether it lives on one command buffer, and its memory goes with its last read."""
+        return self._read_count is not None
+
+    @property
+    def read_count(self):
+        """How often encode calls may still read a temporary state; 0 for a persistent one.
+
+        Setting it raises `LifetimeError` if it is 0, and on a persistent state.
+        """
+        return 0 if self._read_count is None else self._read_count.value
+
+    @read_count.setter
+    def read_count(self, value):
+        if self._read_count is None:
+            raise LifetimeError(f"read_count: got {value!r} for a persistent state, expected a temporary one")
+        self._read_count.set(value, "read_count")
+
+    @property
+    def resource_count(self):
+        """Number of its resources."""
+        return len(self._held())
+
+    def resource(self, at_index=0, allocate_memory=True):
+        """Get a resource. Without arguments it is what Apple's deprecated property of this name gives.
 
         Parameters
         ----------
-        for_layer_index : int
-            0 is the first, the bottom layer.
+        at_index : int
+            Which.
+        allocate_memory : bool
+            Whether to make it if it does not exist yet.
 
         Returns
         -------
-        MPSImage or None
-            None if there is no such layer.
+        MTLBuffer, MTLTexture or None
+            None if there is no such resource, or if it does not exist yet and is not made.
         """
-        return _part(self, for_layer_index, native.MPSRNN_RECURRENT_OUTPUT)
+        found = _at(self, at_index)
+        return None if found is None else found.get(boolean(allocate_memory, "allocate_memory"))
 
-    def get_memory_cell_image(self, for_layer_index):
-        """Get the memory cell c of a layer: None too if the layer has none, being no LSTM."""
-        return _part(self, for_layer_index, native.MPSRNN_MEMORY_CELL)
+    def buffer_size(self, at_index):
+        """Bytes of a buffer; 0 if the resource is none, or there is no such resource."""
+        found = _at(self, at_index)
+        return 0 if found is None else found.buffer_size
 
+    def texture_info(self, at_index):
+        """What a texture looks like, an `MPSStateTextureInfo`; zeros if the resource is none, or there is none."""
+        found = _at(self, at_index)
+        return MPSStateTextureInfo() if found is None else found.texture_info
 
-def _float32_images(device, arrays, name, takes_none):
-    """An image for every array, and None for None where that may be."""
-    if not isinstance(arrays, (list, tuple)):
-        raise BadTypeError(f"{name}: got a {type(arrays).__name__}, expected a list with an entry per layer")
-    images = []
-    for index, array in enumerate(arrays):
-        if array is None and takes_none:
-            images.append(None)
-            continue
-        pixels = as_pixels(array, f"{name}[{index}]", (3, 4), (MPSImageFeatureChannelFormat.FLOAT32,))
-        images.append(MPSImage.from_numpy(device, pixels))
-    return images
+    def resource_type(self, at_index):
+        """What a resource is, an `MPSStateResourceType`; NONE if there is no such resource."""
+        found = _at(self, at_index)
+        return MPSStateResourceType.NONE if found is None else found.resource_type
 
+    def synchronize(self, on_command_buffer):
+        """Encode that the CPU will read what kernels have written. Devices here share its memory: nothing to do.
 
-def _check_pairs(outputs, memories):
-    """Check that the images of a state belong together."""
-    if len(memories) != len(outputs):
-        raise BadArgumentError(
-            f"memory_cells: got {len(memories)} layers, expected {len(outputs)}, as recurrent_outputs"
-        )
-    extent = (outputs[0].number_of_images, outputs[0].height, outputs[0].width)
-    for index, (output, memory) in enumerate(zip(outputs, memories)):
-        for name, image in (("recurrent_outputs", output), ("memory_cells", memory)):
-            if image is None:
-                continue
-            found = (image.number_of_images, image.height, image.width)
-            if found != extent:
-                raise BadArgumentError(f"{name}[{index}]: got (N, H, W) = {found}, expected {extent}, as the first")
-            if image.feature_channels != output.feature_channels:
-                raise BadArgumentError(
-                    f"{name}[{index}]: got {image.feature_channels} channels, expected the {output.feature_channels} "
-                    "of the layer's recurrent output"
-                )
+        Parameters
+        ----------
+        on_command_buffer : MTLCommandBuffer
+            Not yet committed.
 
+        Raises
+        ------
+        LifetimeError
+            If the state is temporary: the CPU cannot reach it.
+        """
+        check_command_buffer(on_command_buffer, self.device, "on_command_buffer")
+        if self._read_count is not None:
+            raise LifetimeError(f"{type(self).__name__}: a temporary state cannot be synchronised, expected another")
 
-cdef MPSRNNRecurrentImageState _create(MTLDevice device, list outputs, list memories):
-    cdef native.mpsrnn_error error
-    cdef native.mpsrnn_image_state handle = NULL
-    cdef size_t count = len(outputs), i
-    # Zeroed: a layer without a memory cell has NULL there.
-    cdef native.mpsrnn_image *images = <native.mpsrnn_image *>PyMem_Calloc(2 * count, sizeof(native.mpsrnn_image))
-    if images == NULL:
-        raise OutOfMemoryError(f"no memory for {2 * count} handles")
-    try:
-        for i in range(count):
-            images[i] = (<MPSImage>outputs[i])._h
-            if memories[i] is not None:
-                images[count + i] = (<MPSImage>memories[i])._h
-        check(api.image_state_create(images, images + count, count, &handle, &error), &error)
-    finally:
-        PyMem_Free(images)
-    return wrap_image_state(handle, device)
+    def resource_size(self):
+        """Bytes of memory that its resources have been given so far."""
+        return sum(resource.allocated_size for resource in self._held())
+
+    def destination_image_descriptor(self, source_images, source_states, for_kernel, suggested_descriptor):
+        """Choose how the destination of a kernel that reads this state looks: as suggested, unless overridden.
+
+        Apple's kernels for neural networks ask for it; recurrent layers do not.
+        """
+        return suggested_descriptor
+
+    cdef list _held(self):
+        held = self._resources if self._read_count is None else self._read_count.storage
+        if held is None:
+            raise LifetimeError(f"{type(self).__name__}: its last read has been encoded, its resources are gone")
+        return held
 
 
-cdef _part(MPSRNNRecurrentImageState state, for_layer_index, native.mpsrnn_state_part part):
-    cdef size_t layer = integer(for_layer_index, "for_layer_index")
-    cdef native.mpsrnn_image handle = api.image_state_copy_image(state._h, layer, part)
-    return None if handle == NULL else wrap_image(handle, state.device)
+cdef _at(MPSState state, at_index):
+    """The resource of a number, or None."""
+    index = integer(at_index, "at_index")
+    held = state._held()
+    return held[index] if index < len(held) else None
 
 
-cdef MPSRNNRecurrentImageState wrap_image_state(native.mpsrnn_image_state handle, MTLDevice device):
-    cdef MPSRNNRecurrentImageState state = MPSRNNRecurrentImageState.__new__(MPSRNNRecurrentImageState, key=_key)
-    state._h = handle
-    state.device = device
-    return state
+def _one_of(what, buffer_size, texture_descriptor, resource_list):
+    """The resources that a caller described, a list of them or None; in one way at most."""
+    if (buffer_size is not None) + (texture_descriptor is not None) + (resource_list is not None) > 1:
+        raise BadTypeError(f"{what}: expected only one of buffer_size, texture_descriptor and resource_list")
+    if resource_list is not None:
+        return instance_of(resource_list, "resource_list", MPSStateResourceList)
+    if buffer_size is None and texture_descriptor is None:
+        return None
+    described = MPSStateResourceList()
+    if buffer_size is not None:
+        described.append_buffer(integer(buffer_size, "buffer_size", minimum=1, maximum=2**63 - 1))
+    else:
+        described.append_texture(instance_of(texture_descriptor, "texture_descriptor", MTLTextureDescriptor))
+    return described
+
+
+def _existing(resource, resources):
+    """Resources that exist, and their device."""
+    if resources is None:
+        return [Resource.of(resource, "resource")], resource.device
+    given = check_list(resources, "resources", object, "resource")
+    held = [Resource.of(each, f"resources[{index}]") for index, each in enumerate(given)]
+    device = given[0].device
+    for index, each in enumerate(given):
+        if each.device != device:
+            raise BadArgumentError(f"resources[{index}]: got one of {each.device!r}, expected one of {device!r}")
+    return held, device

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from .arguments import integer
 from .device import MTLCommandBuffer
@@ -16,17 +19,36 @@ class ReadCount:
 
     It starts at 1. Every encode call that reads the object lowers it by one for each place where the object is read;
     writing leaves it alone. At 0 the contents are gone, and it cannot be changed any more. Where Apple aborts the
-    process a `LifetimeError` is raised.
+    process a `LifetimeError` is raised. Where Apple's validation layer complains, of an object that goes while reads
+    are left, a `ResourceWarning` is given under ``MPSRNN_VALIDATION=1``.
 
     Parameters
     ----------
     command_buffer
         The one command buffer whose encode calls may use the object.
+    owner
+        The class of the object, for messages.
+    storage
+        What holds the object's memory. Nobody else should: it is let go when the count reaches 0, and what has been
+        encoded keeps the memory for itself.
     """
 
-    def __init__(self, command_buffer: MTLCommandBuffer) -> None:
+    def __init__(self, command_buffer: MTLCommandBuffer, owner: str = "temporary object", storage: Any = None) -> None:
         self.command_buffer = command_buffer
+        self.storage = storage
+        self._owner = owner
         self._value = 1
+        self._warns = os.environ.get("MPSRNN_VALIDATION") == "1"
+
+    # Bound as a default: at the end of the process the module may be gone first.
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if self._warns and self._value > 0:
+            warn(
+                f"{self._owner}: deallocated with read count {self._value}, expected 0: "
+                "read it as often as its read_count says, or set that to 0",
+                ResourceWarning,
+                source=self,
+            )
 
     @property
     def value(self) -> int:
@@ -38,7 +60,7 @@ class ReadCount:
         count = integer(value, name)
         if self._value == 0 and count != 0:
             raise LifetimeError(f"{name}: got {count} for an object whose last read has been encoded, expected 0")
-        self._value = count
+        self._change(count)
 
     def check_use(self, command_buffer: MTLCommandBuffer, name: str) -> None:
         """Check that an encode call may use the object, for reading or writing."""
@@ -51,7 +73,12 @@ class ReadCount:
 
     def take(self, reads: int) -> None:
         """Count reads that `Reads` has checked."""
-        self._value -= reads
+        self._change(self._value - reads)
+
+    def _change(self, value: int) -> None:
+        self._value = value
+        if value == 0:
+            self.storage = None
 
 
 class Temporary(Protocol):

@@ -1,5 +1,7 @@
 /* The table of the contract, and what every handle has in common. */
 #import "shim.h"
+#import "matrix_copy.h"
+#import "training.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -59,8 +61,13 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .command_commit = mcy_command_commit,
         .command_wait = mcy_command_wait,
         .command_get_info = mcy_command_get_info,
+        .texture_create = mcy_texture_create,
+        .texture_get_descriptor = mcy_texture_get_descriptor,
+        .texture_get_storage = mcy_texture_get_storage,
         .image_create = mcy_image_handle_create,
+        .image_create_over = mcy_image_create_over,
         .image_get_descriptor = mcy_image_get_descriptor,
+        .image_copy_texture = mcy_image_copy_texture,
         .image_write = mcy_image_write,
         .image_read = mcy_image_read,
         .image_layer_create = mcy_image_layer_create,
@@ -73,9 +80,13 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .buffer_create_no_copy = mcy_buffer_handle_create_no_copy,
         .buffer_length = mcy_buffer_length,
         .buffer_contents = mcy_buffer_contents,
+        .command_copy_matrix = mcy_command_copy_matrix,
         .matrix_layer_create = mcy_matrix_layer_create,
         .matrix_layer_encode_sequence = mcy_matrix_layer_encode_sequence,
         .matrix_layer_encode_bidirectional = mcy_matrix_layer_encode_bidirectional,
+        .training_layer_create = mcy_training_layer_create,
+        .training_layer_encode_forward = mcy_training_layer_encode_forward,
+        .training_layer_encode_gradient = mcy_training_layer_encode_gradient,
         .release = mcy_release,
         .live_handle_count = mcy_live_handle_count,
     };

@@ -1,6 +1,7 @@
 /* Plain memory of a device: what matrices and vectors are views of. */
 #import "shim.h"
 #import "platform.h"
+#include <string.h>
 
 @implementation MCYBuffer
 - (void)dealloc
@@ -28,6 +29,16 @@ mpsrnn_status mcy_buffer_create(MCYDevice *device, size_t length, MTLResourceOpt
     buffer->metal = metal;
     *out = buffer;
     return MPSRNN_STATUS_OK;
+}
+
+mpsrnn_status mcy_buffer_create_with_bytes(MCYDevice *device, const void *bytes, size_t length, MCYBuffer **out,
+                                           mpsrnn_error *error)
+{
+    mpsrnn_status status = mcy_buffer_create(device, length, MTLResourceStorageModeShared, out, error);
+    if (status == MPSRNN_STATUS_OK) {
+        memcpy([(*out)->metal contents], bytes, length);
+    }
+    return status;
 }
 
 mpsrnn_status mcy_buffer_handle_create(mpsrnn_device device, size_t length, uint32_t storage_mode, mpsrnn_buffer *out,

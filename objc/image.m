@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SIDE = 16384, MAX_SLICES = 2048 };   /* of any Metal device of today */
-
 @implementation MCYImage
 - (void)dealloc
 {
@@ -16,7 +14,7 @@ enum { MAX_SIDE = 16384, MAX_SLICES = 2048 };   /* of any Metal device of today 
 }
 @end
 
-/* Components of a texel: 1 or 2 for images of so many channels, else 4. */
+/* Components of a texel of a new image: 1 or 2 for images of so many channels, else 4. */
 static uint32_t component_count(uint32_t channels)
 {
     return channels <= 2 ? channels : 4;
@@ -28,26 +26,16 @@ static uint32_t element_size(uint32_t channel_format)
     return sizes[channel_format];
 }
 
-static MTLPixelFormat pixel_format(uint32_t channels, uint32_t channel_format)
-{
-    static const MTLPixelFormat formats[3][4] = {
-        { MTLPixelFormatR8Unorm, MTLPixelFormatR16Unorm, MTLPixelFormatR16Float, MTLPixelFormatR32Float },
-        { MTLPixelFormatRG8Unorm, MTLPixelFormatRG16Unorm, MTLPixelFormatRG16Float, MTLPixelFormatRG32Float },
-        { MTLPixelFormatRGBA8Unorm, MTLPixelFormatRGBA16Unorm, MTLPixelFormatRGBA16Float, MTLPixelFormatRGBA32Float },
-    };
-    return formats[channels <= 2 ? channels - 1 : 2][channel_format - 1];
-}
-
 static mpsrnn_status check_descriptor(const mpsrnn_image_descriptor *d, mpsrnn_error *error)
 {
-    if (d->width < 1 || d->width > MAX_SIDE || d->height < 1 || d->height > MAX_SIDE) {
+    if (d->width < 1 || d->width > MCY_MAX_SIDE || d->height < 1 || d->height > MCY_MAX_SIDE) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "image of %u x %u pixels; 1 to %d expected on each side",
-                        d->width, d->height, MAX_SIDE);
+                        d->width, d->height, MCY_MAX_SIDE);
     }
-    if (d->channels < 1 || d->images < 1 || (uint64_t)d->images * mcy_slices(d->channels) > MAX_SLICES) {
+    if (d->channels < 1 || d->images < 1 || (uint64_t)d->images * mcy_slices(d->channels) > MCY_MAX_SLICES) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT,
                         "%u images of %u channels; at least one of each and at most %d texture slices "
-                        "(images * ceil(channels / 4)) expected", d->images, d->channels, MAX_SLICES);
+                        "(images * ceil(channels / 4)) expected", d->images, d->channels, MCY_MAX_SLICES);
     }
     if (d->channel_format < 1 || d->channel_format > 4) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "channel format %u; 1 to 4 expected", d->channel_format);
@@ -59,25 +47,22 @@ static mpsrnn_status check_descriptor(const mpsrnn_image_descriptor *d, mpsrnn_e
     return MPSRNN_STATUS_OK;
 }
 
-static id<MTLTexture> new_texture(id<MTLDevice> metal, const mpsrnn_image_descriptor *d)
+static id<MTLTexture> new_texture(MCYDevice *device, const mpsrnn_image_descriptor *d)
 {
     const uint32_t slices = d->images * mcy_slices(d->channels);
-    MTLTextureDescriptor *descriptor = [[MTLTextureDescriptor alloc] init];
-    if (slices > 1) {
-        descriptor.textureType = MTLTextureType2DArray;
-    }
-    descriptor.pixelFormat = pixel_format(d->channels, d->channel_format);
-    descriptor.width = d->width;
-    descriptor.height = d->height;
-    descriptor.arrayLength = slices;
-    descriptor.usage = (MTLTextureUsage)d->usage;
-    descriptor.storageMode = (MTLStorageMode)d->storage_mode;
-    id<MTLTexture> texture = [metal newTextureWithDescriptor:descriptor];
-    [descriptor release];
-    return texture;
+    const mpsrnn_texture_descriptor descriptor = {
+        .texture_type = slices > 1 ? MTLTextureType2DArray : MTLTextureType2D,
+        .pixel_format = (uint32_t)mcy_pixel_format(component_count(d->channels), d->channel_format),
+        .width = d->width,
+        .height = d->height,
+        .slices = slices,
+        .usage = d->usage,
+        .storage_mode = d->storage_mode,
+    };
+    return mcy_new_texture(device, &descriptor);
 }
 
-static id<MTLTexture> new_array_view(id<MTLTexture> texture)
+id<MTLTexture> mcy_new_array_view(id<MTLTexture> texture)
 {
     if ([texture textureType] == MTLTextureType2DArray) {
         return [texture retain];
@@ -99,8 +84,9 @@ mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor 
     if (image) {
         image->device = [device retain];
         image->descriptor = *descriptor;
-        image->texture = new_texture(device->metal, descriptor);
-        image->array = image->texture ? new_array_view(image->texture) : nil;
+        image->components = component_count(descriptor->channels);
+        image->texture = new_texture(device, descriptor);
+        image->array = image->texture ? mcy_new_array_view(image->texture) : nil;
     }
     if (!image || !image->array) {
         const char *violation = mcy_take_violation();
@@ -182,11 +168,11 @@ static size_t user_offset(const mpsrnn_image_region *r, uint32_t image, uint32_t
 }
 
 /* Moves the channels of one slice between the staged texels and the caller's memory. */
-static void move_slice(char *texels, char *user, const mpsrnn_image_descriptor *d, const mpsrnn_image_region *r,
-                       uint32_t image, uint32_t slice, BOOL writes)
+static void move_slice(char *texels, char *user, const MCYImage *whole, const mpsrnn_image_region *r, uint32_t image,
+                       uint32_t slice, BOOL writes)
 {
-    const size_t element = element_size(d->channel_format);
-    const size_t texel = element * component_count(d->channels);
+    const size_t element = element_size(whole->descriptor.channel_format);
+    const size_t texel = element * whole->components;
     const uint32_t first = slice * 4;
     const uint32_t end = first + 4 < r->first_channel + r->channels ? first + 4 : r->first_channel + r->channels;
     for (uint32_t channel = first; channel < end; ++channel) {
@@ -214,7 +200,7 @@ static mpsrnn_status move_region(MCYImage *image, char *user, const mpsrnn_image
         return status;
     }
     mcy_take_violation();                       /* whatever happened before on this thread is not this call's */
-    const size_t row_bytes = (size_t)r->width * element_size(d->channel_format) * component_count(d->channels);
+    const size_t row_bytes = (size_t)r->width * element_size(d->channel_format) * image->components;
     const size_t bytes = row_bytes * r->height;
     char *texels = calloc(1, bytes);
     if (!texels) {
@@ -233,7 +219,7 @@ static mpsrnn_status move_region(MCYImage *image, char *user, const mpsrnn_image
             } else if (last_channel < slice * 4 + 4) {
                 memset(texels, 0, bytes);
             }
-            move_slice(texels, user, d, r, n, slice, writes);
+            move_slice(texels, user, image, r, n, slice, writes);
             if (writes) {
                 [image->texture replaceRegion:region mipmapLevel:0 slice:index withBytes:texels bytesPerRow:row_bytes
                                 bytesPerImage:bytes];

@@ -34,6 +34,7 @@ typedef struct {
 typedef struct mpsrnn_device_s *mpsrnn_device;
 typedef struct mpsrnn_queue_s *mpsrnn_queue;
 typedef struct mpsrnn_command_s *mpsrnn_command;
+typedef struct mpsrnn_texture_s *mpsrnn_texture;
 typedef struct mpsrnn_image_s *mpsrnn_image;
 typedef struct mpsrnn_image_state_s *mpsrnn_image_state;
 typedef struct mpsrnn_image_layer_s *mpsrnn_image_layer;
@@ -63,6 +64,23 @@ typedef struct {
 
 /* Called once, on a thread of the driver, when the command buffer has completed or failed. */
 typedef void (*mpsrnn_completion)(void *context);
+
+/* ---- Texture ---- */
+
+typedef struct {
+    uint32_t texture_type;              /* MTLTextureType: 2 of one slice, 3 array */
+    uint32_t pixel_format;              /* MTLPixelFormat: R, RG or RGBA of unorm8, unorm16, float16 or float32 */
+    uint32_t width, height, slices;
+    uint32_t usage;                     /* MTLTextureUsage */
+    uint32_t storage_mode;              /* MTLStorageMode: 0 shared, 2 private */
+} mpsrnn_texture_descriptor;
+
+/* The memory behind a texture: views of one texture have its identity, and a range of its slices. */
+typedef struct {
+    uint64_t identity;
+    uint64_t size;                      /* bytes of the whole */
+    uint32_t first_slice;
+} mpsrnn_texture_storage;
 
 /* ---- Image ---- */
 
@@ -173,9 +191,20 @@ typedef struct {
     mpsrnn_status (*command_wait)(mpsrnn_command command, mpsrnn_error *error);
     void (*command_get_info)(mpsrnn_command command, mpsrnn_command_info *info);
 
+    /* Its contents are undefined. */
+    mpsrnn_status (*texture_create)(mpsrnn_device device, const mpsrnn_texture_descriptor *descriptor,
+                                    mpsrnn_texture *out, mpsrnn_error *error);
+    void (*texture_get_descriptor)(mpsrnn_texture texture, mpsrnn_texture_descriptor *descriptor);
+    void (*texture_get_storage)(mpsrnn_texture texture, mpsrnn_texture_storage *storage);
+
     mpsrnn_status (*image_create)(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor, mpsrnn_image *out,
                                   mpsrnn_error *error);
+    /* An image over `images` times ceil(channels / 4) slices of a texture, whose storage it shares. */
+    mpsrnn_status (*image_create_over)(mpsrnn_texture texture, uint32_t first_slice, uint32_t images, uint32_t channels,
+                                       mpsrnn_image *out, mpsrnn_error *error);
     void (*image_get_descriptor)(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+    /* The texture of an image, with a reference for the caller. */
+    mpsrnn_status (*image_copy_texture)(mpsrnn_image image, mpsrnn_texture *out, mpsrnn_error *error);
     /* Elements are of the image's channel format: uint8, uint16, half or float. Components of a slice beyond the
      * image's last channel are written as zero. */
     mpsrnn_status (*image_write)(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
@@ -248,7 +277,8 @@ typedef struct {
                                                        mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
                                                        mpsrnn_error *error);
 
-    /* A layer whose weights are passed to every call; of the cell's own it only reads which there are. */
+    /* A layer whose weights are passed to every call, in the element type of the cell's; of those it only reads which
+     * there are. UNSUPPORTED for groups. */
     mpsrnn_status (*training_layer_create)(mpsrnn_device device, const mpsrnn_cell *cell, mpsrnn_training_layer *out,
                                            mpsrnn_error *error);
     /* As matrix_layer_encode_sequence, with `weights` of every gate of the cell. Stores a training state for every time
@@ -261,9 +291,10 @@ typedef struct {
                                                    mpsrnn_training_state *training, mpsrnn_error *error);
     /* Index t is the same time step in every array. `gradients` are dL/dh of every step, from above;
      * `source_gradients`, which may be NULL, receive dL/dx, `weight_gradients`, which may be NULL or have absent
-     * matrices, dL/dw of every gate, added to what is there if `accumulate`. `carry_in` is dL/dh and dL/dc of the state
-     * after the last step, NULL for zero; of `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t
-     * receives them for the state before step t. */
+     * matrices, dL/dw of every gate, added to what is there if `accumulate`; each of the two has one element type.
+     * `carry_in` is dL/dh and dL/dc of the state after the last step, NULL for zero; rows that it lacks are zero. Of
+     * `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t receives them for the state before
+     * step t; they have the rows of the first source. */
     mpsrnn_status (*training_layer_encode_gradient)(mpsrnn_training_layer layer, mpsrnn_command command,
                                                     const mpsrnn_gate_matrices *weights, const mpsrnn_matrix *sources,
                                                     const mpsrnn_matrix *gradients,

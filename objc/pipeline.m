@@ -11,6 +11,13 @@ extern const char mpsrnn_metal_lstm[];
 extern const char mpsrnn_metal_matrix_single_gate[];
 extern const char mpsrnn_metal_matrix_gru[];
 extern const char mpsrnn_metal_matrix_lstm[];
+extern const char mpsrnn_metal_copy_matrix[];
+extern const char mpsrnn_metal_pack[];
+extern const char mpsrnn_metal_single_gate_gradient[];
+extern const char mpsrnn_metal_gru_gradient[];
+extern const char mpsrnn_metal_lstm_gradient[];
+extern const char mpsrnn_metal_input_gradient[];
+extern const char mpsrnn_metal_weight_gradient[];
 
 struct mcy_pipeline_entry {
     char kernel[64];
@@ -30,6 +37,13 @@ static const char *library_source(const char *library)
         { "matrix_single_gate", mpsrnn_metal_matrix_single_gate },
         { "matrix_gru", mpsrnn_metal_matrix_gru },
         { "matrix_lstm", mpsrnn_metal_matrix_lstm },
+        { "copy_matrix", mpsrnn_metal_copy_matrix },
+        { "pack", mpsrnn_metal_pack },
+        { "single_gate_gradient", mpsrnn_metal_single_gate_gradient },
+        { "gru_gradient", mpsrnn_metal_gru_gradient },
+        { "lstm_gradient", mpsrnn_metal_lstm_gradient },
+        { "input_gradient", mpsrnn_metal_input_gradient },
+        { "weight_gradient", mpsrnn_metal_weight_gradient },
     };
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; ++i) {
         if (strcmp(libraries[i].name, library) == 0) {

@@ -93,12 +93,31 @@ void mcy_command_dispatch(MCYCommand *command, uint32_t width, uint32_t height, 
 /* Dispatches threadgroups of `threads` threads in a row. */
 void mcy_command_dispatch_threadgroups(MCYCommand *command, uint32_t width, uint32_t height, uint32_t threads);
 
-/* ---- image.m ---- */
+/* ---- texture.m ---- */
+
+@interface MCYTexture : MCYHandle {
+@public
+    MCYDevice *device;
+    id<MTLTexture> metal;
+}
+@end
+
+enum { MCY_MAX_SIDE = 16384, MCY_MAX_SLICES = 2048 };      /* of any Metal device of today */
+
+/* Pixel formats are the twelve of these component counts (1, 2 or 4) and channel formats. */
+MTLPixelFormat mcy_pixel_format(uint32_t components, uint32_t channel_format);
+BOOL mcy_read_pixel_format(MTLPixelFormat format, uint32_t *components, uint32_t *channel_format);
+
+/* A new texture, or nil; arguments have been checked. */
+id<MTLTexture> mcy_new_texture(MCYDevice *device, const mpsrnn_texture_descriptor *descriptor);
+
+/* ---- image.m, image_view.m ---- */
 
 @interface MCYImage : MCYHandle {
 @public
     MCYDevice *device;
     mpsrnn_image_descriptor descriptor;
+    uint32_t components;                        /* of a texel: at least the channels of a slice */
     id<MTLTexture> texture;
     id<MTLTexture> array;                       /* the same storage as a 2D array, the one type the kernels take */
 }
@@ -111,6 +130,8 @@ static inline uint32_t mcy_slices(uint32_t channels)
 
 mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor *descriptor, MCYImage **out,
                                mpsrnn_error *error);
+/* A texture as a 2D array, with a reference for the caller; nil if there is no memory. */
+id<MTLTexture> mcy_new_array_view(id<MTLTexture> texture);
 
 /* ---- buffer.m ---- */
 
@@ -123,6 +144,8 @@ mpsrnn_status mcy_image_create(MCYDevice *device, const mpsrnn_image_descriptor 
 
 mpsrnn_status mcy_buffer_create(MCYDevice *device, size_t length, MTLResourceOptions options, MCYBuffer **out,
                                 mpsrnn_error *error);
+mpsrnn_status mcy_buffer_create_with_bytes(MCYDevice *device, const void *bytes, size_t length, MCYBuffer **out,
+                                           mpsrnn_error *error);
 
 /* ---- image_state.m ---- */
 
@@ -352,9 +375,16 @@ mpsrnn_status mcy_command_add_completion(mpsrnn_command command, mpsrnn_completi
 mpsrnn_status mcy_command_commit(mpsrnn_command command, mpsrnn_error *error);
 mpsrnn_status mcy_command_wait(mpsrnn_command command, mpsrnn_error *error);
 void mcy_command_get_info(mpsrnn_command command, mpsrnn_command_info *info);
+mpsrnn_status mcy_texture_create(mpsrnn_device device, const mpsrnn_texture_descriptor *descriptor, mpsrnn_texture *out,
+                                 mpsrnn_error *error);
+void mcy_texture_get_descriptor(mpsrnn_texture texture, mpsrnn_texture_descriptor *descriptor);
+void mcy_texture_get_storage(mpsrnn_texture texture, mpsrnn_texture_storage *storage);
 mpsrnn_status mcy_image_handle_create(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor,
                                       mpsrnn_image *out, mpsrnn_error *error);
+mpsrnn_status mcy_image_create_over(mpsrnn_texture texture, uint32_t first_slice, uint32_t images, uint32_t channels,
+                                    mpsrnn_image *out, mpsrnn_error *error);
 void mcy_image_get_descriptor(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+mpsrnn_status mcy_image_copy_texture(mpsrnn_image image, mpsrnn_texture *out, mpsrnn_error *error);
 mpsrnn_status mcy_image_write(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
                               mpsrnn_error *error);
 mpsrnn_status mcy_image_read(mpsrnn_image image, void *bytes, const mpsrnn_image_region *region, mpsrnn_error *error);

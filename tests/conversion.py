@@ -99,3 +99,37 @@ def oracle_states(package_state: mps.MPSRNNRecurrentImageState, cells: Sequence[
         assert (memory is not None) == cell.has_memory
         result.append(oracle.exact_state(h, None if memory is None else batched(memory)))
     return result
+
+
+def matrix_layer(
+    device: mps.MTLDevice, cells: Sequence[oracle.Cell], backward: Sequence[bool] | None = None
+) -> mps.MPSRNNMatrixInferenceLayer:
+    """A stack, or two if some of its cells run backward, over matrices."""
+    descriptors = [descriptor(cell) for cell in cells]
+    for made, is_backward in zip(descriptors, backward or [False] * len(descriptors), strict=True):
+        if is_backward:
+            made.layer_sequence_direction = mps.MPSRNNSequenceDirection.BACKWARD
+    return mps.MPSRNNMatrixInferenceLayer(device, descriptors)
+
+
+def matrix_state(device: mps.MTLDevice, states: Sequence[oracle.State] | None) -> mps.MPSRNNRecurrentMatrixState | None:
+    """The package's form of the states of a stack over matrices."""
+    if states is None:
+        return None
+    outputs = [oracle.as_rows(s.h).value.astype(np.float32) for s in states]
+    memories = [None if s.c is None else oracle.as_rows(s.c).value.astype(np.float32) for s in states]
+    return mps.MPSRNNRecurrentMatrixState.from_numpy(device, outputs, memories)
+
+
+def oracle_matrix_states(
+    package_state: mps.MPSRNNRecurrentMatrixState, cells: Sequence[oracle.Cell]
+) -> list[oracle.State]:
+    """The oracle's form of a state over matrices."""
+    result = []
+    for index, cell in enumerate(cells):
+        h = package_state.get_recurrent_output_matrix(index)
+        c = package_state.get_memory_cell_matrix(index)
+        assert (c is not None) == cell.has_memory
+        parts = [None if matrix is None else oracle.as_images(matrix.to_numpy()) for matrix in (h, c)]
+        result.append(oracle.State(*parts))
+    return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -122,12 +123,33 @@ def rows(images: NDArray[np.float32]) -> NDArray[np.float32]:
     return images.reshape(*images.shape[:-4], -1, images.shape[-1])
 
 
-def predicted(device: mps.MTLDevice, case: strategies.Case) -> Outcome:
-    """What the layer makes of a case."""
+def by_images(device: mps.MTLDevice, case: strategies.Case) -> Outcome:
+    """What the image layer makes of a case."""
     layer = conversion.layer(device, case.cells)
     outputs, state = layer.predict(case.sequence, conversion.state(device, case.initial), return_state=True)
     (last,) = conversion.oracle_states(state, case.cells)
     return Outcome(outputs, last.h.value, None if last.c is None else last.c.value)
+
+
+def by_rows(device: mps.MTLDevice, case: strategies.Case) -> Outcome:
+    """What the matrix layer makes of a case with 1x1 kernels, each pixel being a row."""
+    extent = case.sequence.shape[1:4]
+    initial = case.initial
+    if initial is not None:
+        parts = [[None if image is None else rows(image.value)[:, None, None] for image in state] for state in initial]
+        initial = [oracle.exact_state(*state) for state in parts]
+    layer = conversion.matrix_layer(device, case.cells)
+    outputs, state = layer.predict(rows(case.sequence), conversion.matrix_state(device, initial), return_state=True)
+    (last,) = conversion.oracle_matrix_states(state, case.cells)
+    found = [outputs, last.h.value] if last.c is None else [outputs, last.h.value, last.c.value]
+    counts = [(len(case.sequence),), (), ()]
+    return Outcome(*(a.reshape(*n, *extent, a.shape[-1]) for n, a in zip(counts, found, strict=False)))
+
+
+Layer = Callable[[mps.MTLDevice, strategies.Case], Outcome]
+IMAGES: tuple[Layer, ...] = (by_images,)
+# What there is of 1x1 kernels.
+IMAGES_AND_MATRICES: tuple[Layer, ...] = (by_images, by_rows)
 
 
 def with_neurons(cell: oracle.Cell, kind: type[oracle.Neuron]) -> oracle.Cell:
@@ -147,22 +169,24 @@ def hold(
     case: strategies.Case,
     theirs: Outcome,
     neurons: type[oracle.Neuron] = oracle.Neuron,
+    layers: Sequence[Layer] = IMAGES,
 ) -> None:
-    """Hold the judge's numbers against the oracle's, and the layer's against the judge's.
+    """Hold the judge's numbers against the oracle's, and those of layers against the judge's.
 
-    All three are of the same truth. Both implementations are float32, so they may be as far apart as their bounds
+    All are of the same truth. Both implementations are float32, so they may be as far apart as their bounds
     together.
 
     Parameters
     ----------
     device, case
-        What the layer runs on.
+        What the layers run on.
     theirs
         What the judge makes of the case.
     neurons
         How the judge computes its neurons, if not as the oracle supposes.
+    layers
+        Which ones are judged.
     """
-    ours = predicted(device, case)
     expected = oracle.run(case.cells, case.sequence, case.initial)
     granted = oracle.run([with_neurons(cell, neurons) for cell in case.cells], case.sequence, case.initial)
 
@@ -170,13 +194,15 @@ def hold(
         oracle.assert_close(b, granted, f"the judge's {what}")
         oracle.assert_close(a, oracle.Bounded(b, bound.err + granted.err), f"{what} beside the judge's")
 
-    for t, (bound, grant) in enumerate(zip(expected.outputs, granted.outputs, strict=True)):
-        compare(f"output {t}", ours.outputs[t], theirs.outputs[t], bound, grant)
     ((bound,), (grant,)) = expected.states[-1], granted.states[-1]
-    if theirs.h is not None:
-        compare("last h", ours.h, theirs.h, bound.h, grant.h)
-    if theirs.c is not None:
-        compare("last c", ours.c, theirs.c, bound.c, grant.c)
+    for layer in layers:
+        ours = layer(device, case)
+        for t, (output, output_grant) in enumerate(zip(expected.outputs, granted.outputs, strict=True)):
+            compare(f"output {t}", ours.outputs[t], theirs.outputs[t], output, output_grant)
+        if theirs.h is not None:
+            compare("last h", ours.h, theirs.h, bound.h, grant.h)
+        if theirs.c is not None:
+            compare("last c", ours.c, theirs.c, bound.c, grant.c)
 
 
 def control(rng: np.random.Generator) -> strategies.Case:

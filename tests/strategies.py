@@ -7,6 +7,7 @@ that large arrays cost nothing and shrink by their shapes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from hypothesis import strategies as st
@@ -20,6 +21,14 @@ GROUP_QUANTUM = 4
 # 1.5 / sqrt(fan-in): sums spread a little beyond the range where neurons are nearly linear.
 WEIGHT_SCALE = 1.5
 GATE_NEURONS = (NeuronType.SIGMOID, NeuronType.HARD_SIGMOID)
+
+
+class Windows(Enum):
+    """Geometry of convolutions: any, that of matrix layers in groups or not, and that of layers that are trained."""
+
+    ANY = "any"
+    POINTS = "1 x 1"
+    UNGROUPED_POINTS = "1 x 1 in one group"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +135,15 @@ def neurons(draw: st.DrawFn, channels: int, gating: bool = False, per_channel: b
 
 
 @st.composite
-def slots(draw: st.DrawFn, inputs: int, outputs: int) -> Slot:
+def slots(draw: st.DrawFn, inputs: int, outputs: int, windows: Windows = Windows.ANY) -> Slot:
     """Convolutions of any legal geometry."""
     possible = [g for g in range(1, MAX_CHANNELS) if inputs % (g * GROUP_QUANTUM) == outputs % (g * GROUP_QUANTUM) == 0]
-    groups = draw(st.sampled_from([1, *(g for g in possible if g > 1)]))
-    kernel = draw(st.sampled_from([(1, 1), (3, 3)]) | st.tuples(st.integers(1, 5), st.integers(1, 5)))
-    dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
+    grouped = windows is not Windows.UNGROUPED_POINTS
+    groups = draw(st.sampled_from([1, *(g for g in possible if g > 1 and grouped)]))
+    kernel = dilation = (1, 1)
+    if windows is Windows.ANY:
+        kernel = draw(st.sampled_from([(1, 1), (3, 3)]) | st.tuples(st.integers(1, 5), st.integers(1, 5)))
+        dilation = draw(st.just((1, 1)) | st.tuples(st.integers(1, 3), st.integers(1, 3)))
     shape = (outputs, *kernel, inputs // groups)
     scale = WEIGHT_SCALE / np.sqrt(np.prod(shape[1:]))
     return Slot((draw(generators()).standard_normal(shape) * scale).astype(np.float32), dilation, groups)
@@ -145,6 +157,7 @@ def gates(
     gating: bool = True,
     memory: str | None = None,
     has_input: bool | None = None,
+    windows: Windows = Windows.ANY,
 ) -> Gate:
     """Gates with any of their slots absent.
 
@@ -154,18 +167,20 @@ def gates(
         Kind of memory weights there may be: "full", "diagonal" or none.
     has_input
         Whether there are input weights; drawn if None.
+    windows
+        Geometry of the convolutions.
     """
     rng = draw(generators())
     if has_input is None:
         has_input = draw(st.sampled_from([True, True, True, False]))
-    weights = draw(slots(inputs, outputs)) if has_input else None
+    weights = draw(slots(inputs, outputs, windows)) if has_input else None
     bias = rng.uniform(-0.5, 0.5, outputs).astype(np.float32) if has_input and draw(st.booleans()) else None
     neuron = draw(neurons(outputs, gating)) if has_input else Neuron()
-    recurrent = draw(st.none() | slots(outputs, outputs))
+    recurrent = draw(st.none() | slots(outputs, outputs, windows))
     peephole = None
     if memory is not None and draw(st.booleans()):
         diagonal = rng.uniform(-1.0, 1.0, outputs).astype(np.float32)
-        peephole = draw(slots(outputs, outputs)) if memory == "full" else diagonal
+        peephole = draw(slots(outputs, outputs, windows)) if memory == "full" else diagonal
     return Gate(weights, bias, neuron, recurrent, peephole)
 
 
@@ -178,21 +193,23 @@ def _shared_fields(draw: st.DrawFn, inputs: int | None, outputs: int | None) -> 
 
 
 @st.composite
-def single_gates(draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None) -> SingleGate:
+def single_gates(
+    draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None, windows: Windows = Windows.ANY
+) -> SingleGate:
     """Single gates; channel counts are drawn unless given."""
     fields = draw(_shared_fields(inputs, outputs))
-    return SingleGate(gate=draw(gates(fields["inputs"], fields["outputs"], gating=False)), **fields)
+    return SingleGate(gate=draw(gates(fields["inputs"], fields["outputs"], gating=False, windows=windows)), **fields)
 
 
 @st.composite
-def grus(draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None) -> GRU:
+def grus(draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None, windows: Windows = Windows.ANY) -> GRU:
     """GRUs with or without p-norm, flip and weights on z * h; channel counts are drawn unless given."""
     fields = draw(_shared_fields(inputs, outputs))
     extent = fields["inputs"], fields["outputs"]
     return GRU(
-        input_gate=draw(gates(*extent)),
-        recurrent_gate=draw(gates(*extent)),
-        output_gate=draw(gates(*extent, gating=False, memory="full")),
+        input_gate=draw(gates(*extent, windows=windows)),
+        recurrent_gate=draw(gates(*extent, windows=windows)),
+        output_gate=draw(gates(*extent, gating=False, memory="full", windows=windows)),
         p_norm=draw(st.sampled_from([1.0, 1.0, 1.5, 2.0, 3.0])),
         flip=draw(st.booleans()),
         **fields,
@@ -200,25 +217,29 @@ def grus(draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None)
 
 
 @st.composite
-def lstms(draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None) -> LSTM:
+def lstms(
+    draw: st.DrawFn, inputs: int | None = None, outputs: int | None = None, windows: Windows = Windows.ANY
+) -> LSTM:
     """LSTMs with full, diagonal or no peepholes; channel counts are drawn unless given."""
     fields = draw(_shared_fields(inputs, outputs))
     extent = fields["inputs"], fields["outputs"]
     memory = draw(st.sampled_from([None, "diagonal", "full"]))
     usual = Neuron(NeuronType.TANH, 1.0, 1.0, 1.0)
     return LSTM(
-        input_gate=draw(gates(*extent, memory=memory)),
-        forget_gate=draw(gates(*extent, memory=memory)),
-        cell_gate=draw(gates(*extent, gating=False, memory=memory)),
-        output_gate=draw(gates(*extent, memory=memory)),
+        input_gate=draw(gates(*extent, memory=memory, windows=windows)),
+        forget_gate=draw(gates(*extent, memory=memory, windows=windows)),
+        cell_gate=draw(gates(*extent, gating=False, memory=memory, windows=windows)),
+        output_gate=draw(gates(*extent, memory=memory, windows=windows)),
         output_neuron=draw(st.just(usual) | neurons(fields["outputs"], per_channel=False)),
         **fields,
     )
 
 
-def cells(inputs: int | None = None, outputs: int | None = None) -> st.SearchStrategy[Cell]:
+def cells(
+    inputs: int | None = None, outputs: int | None = None, windows: Windows = Windows.ANY
+) -> st.SearchStrategy[Cell]:
     """Cells of all three kinds."""
-    return single_gates(inputs, outputs) | grus(inputs, outputs) | lstms(inputs, outputs)
+    return st.one_of(kind(inputs, outputs, windows) for kind in (single_gates, grus, lstms))
 
 
 @st.composite

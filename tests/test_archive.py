@@ -106,7 +106,7 @@ def test_layout() -> None:
         "cells.1.gates.1.diagonal",
         "cells.1.gates.2.recurrent.weights",
     }
-    assert parts.entry["version"] == VERSION == 1
+    assert parts.entry["version"] == VERSION == 2
     assert parts.entry["cells"][0]["gates"][0]["input"] == {"dilation": [2, 3], "groups": 1}
 
 
@@ -124,7 +124,7 @@ def test_every_field_is_archived() -> None:
 # What is not written ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [1.5, 2**63, -(2**63) - 1, b"bytes", [1], np.bool_(True)])
+@pytest.mark.parametrize("value", [1.5, 2**64, -(2**63) - 1, b"bytes", (1,), [1.5], [[[1]]], np.bool_(True)])
 def test_settings_that_no_archive_holds(value: object) -> None:
     refused(lambda: encode_layer(CLASS, archives.single_gate(), {"name": value}), mps.BadTypeError, r"settings\.name: ")
 

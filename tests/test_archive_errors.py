@@ -93,14 +93,14 @@ NEURON = {"type": 5, "a": 1.0, "b": 1.0, "c": 0.0}
 CONVOLUTION = {"dilation": [1, 1], "groups": 1}
 
 EDITS: dict[str, tuple[Edit, str]] = {
-    "newer version": (set_at("version", value=2), "got an archive of version 2, which a newer release wrote"),
+    "newer version": (set_at("version", value=3), "got an archive of version 3, which a newer release wrote"),
     "newer version, other keys": (lambda p: setattr(p, "entry", {"version": 7}), "version 7, which a newer release"),
     "older version": (set_at("version", value=0), "got an archive of version 0, expected 1"),
     "version of another type": (set_at("version", value=True), r"mpsrnn_cy\.version: got True, expected an integer"),
     "class of another type": (set_at("class", value=3), r"mpsrnn_cy\.class: got 3, expected a string"),
     "settings of another type": (set_at("settings", value=[]), r"settings: got \[\], expected an object"),
     "setting of another type": (set_at("settings", "label", value=1.5), "settings: 'label': got 1.5, expected true"),
-    "setting too large": (set_at("settings", "label", value=2**63), "settings: 'label': got 9223372036854775808"),
+    "setting too large": (set_at("settings", "label", value=2**64), "settings: 'label': got 18446744073709551616"),
     "entry is an array": (lambda p: setattr(p, "entry", []), r"mpsrnn_cy: got \[\], expected an object"),
     "unknown key": (set_at("author", value=1), "mpsrnn_cy: got an unknown 'author', expected the keys version"),
     "missing key": (lambda p: p.entry.pop("cells"), "mpsrnn_cy: got no 'cells'"),

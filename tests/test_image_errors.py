@@ -309,8 +309,8 @@ DESCRIPTORS: dict[str, tuple[dict[str, Any], type[mps.Error], str]] = {
     "format COUNT": ({"channel_format": Format.COUNT}, Value, r"\.channel_format: got .*6.*, expected a case of "),
     "format None": ({"channel_format": None}, Type, r"\.channel_format: got None \(NoneType\), expected a case of "),
     "usage 0": ({"usage": 0}, Value, r"\.usage: got 0, expected SHADER_READ \(1\), SHADER_WRITE \(2\) or both$"),
-    "usage 4": ({"usage": 4}, Value, r"\.usage: got 4, expected SHADER_READ \(1\), SHADER_WRITE \(2\) or both$"),
-    "usage str": ({"usage": "rw"}, Type, r"\.usage: got 'rw' \(str\), expected an MTLTextureUsage$"),
+    "usage 4": ({"usage": 4}, Value, r"\.usage: got 4, expected a set of MTLTextureUsage: UNKNOWN \(0\), SHADER_READ"),
+    "usage str": ({"usage": "rw"}, Type, r"\.usage: got 'rw' \(str\), expected a set of MTLTextureUsage$"),
 }
 
 

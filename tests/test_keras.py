@@ -188,13 +188,13 @@ def test_conv_lstm_of_even_kernels_is_keras_in_a_mirror(each_build: mps.MTLDevic
 @exploring
 @given(case=judging.cases(oracle.LSTM, GATING, CANDIDATES))
 def test_lstm(each_build: mps.MTLDevice, case: strategies.Case) -> None:
-    judging.hold(each_build, case, lstm(case), KerasNeuron)
+    judging.hold(each_build, case, lstm(case), KerasNeuron, judging.IMAGES_AND_MATRICES)
 
 
 @exploring
 @given(case=judging.cases(oracle.GRU, GATING, CANDIDATES))
 def test_gru(each_build: mps.MTLDevice, case: strategies.Case) -> None:
-    judging.hold(each_build, case, gru(case), KerasNeuron)
+    judging.hold(each_build, case, gru(case), KerasNeuron, judging.IMAGES_AND_MATRICES)
 
 
 @pytest.mark.parametrize("seed", range(3))

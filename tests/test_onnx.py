@@ -227,7 +227,8 @@ def test_recurrent_operators(
     each_build: mps.MTLDevice, judge: Judge, kind: type[oracle.Cell], data: st.DataObject
 ) -> None:
     case = data.draw(cases(judge, kind))
-    judging.hold(each_build, case, recurrent(judge, case), judge.operators[kind].neurons)
+    neurons = judge.operators[kind].neurons
+    judging.hold(each_build, case, recurrent(judge, case), neurons, judging.IMAGES_AND_MATRICES)
 
 
 @each_judge

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -217,6 +217,13 @@ def maximum(x: Bounded, limit: float) -> Bounded:
 def select(condition: NDArray[np.bool_], a: Bounded, b: Bounded) -> Bounded:
     """Elements of a where the condition holds, else of b; the condition must not hang on a rounding error."""
     return Bounded(np.where(condition, a.value, b.value), np.where(condition, a.err, b.err))
+
+
+def concatenate(parts: Sequence[Bounded], axis: int) -> Bounded:
+    """Arrays one behind the other along an axis."""
+    return Bounded(
+        np.concatenate([part.value for part in parts], axis), np.concatenate([part.err for part in parts], axis)
+    )
 
 
 def propagate(function: Callable[[Bounded], Bounded], x: Bounded) -> Bounded:

@@ -104,8 +104,8 @@ class Cell:
         """State after one more input."""
         raise TypeError(f"{type(self).__name__} is not one of the three cells")
 
-    def _activate(self, gate: Gate, images: Step) -> Bounded:
-        """g(W * x + U * h + V * memory + b)."""
+    def sum(self, gate: Gate, images: Step) -> Bounded:
+        """W * x + U * h + V * memory + b: what the gate's neuron is applied to."""
         terms = [] if self.unit_transform else self._convolutions(images.x, "input", gate)
         if self.unit_transform:
             terms.append(plain(images.x))
@@ -116,7 +116,10 @@ class Cell:
             terms += self._convolutions(images.memory, "memory", gate)
         if gate.bias is not None:
             terms.append(plain(Bounded.exact(gate.bias)))
-        return gate.neuron(total(terms, (*images.x.shape[:3], self.outputs)))
+        return total(terms, (*images.x.shape[:3], self.outputs))
+
+    def _activate(self, gate: Gate, images: Step) -> Bounded:
+        return gate.neuron(self.sum(gate, images))
 
     def _convolutions(self, image: Bounded, name: str, gate: Gate) -> list[Term]:
         """A gate's convolution of an image, if it or any other gate of the cell has one there."""
@@ -163,10 +166,10 @@ class GRU(Cell):
         z = self._activate(self.input_gate, Step(x, h0))
         r = self._activate(self.recurrent_gate, Step(x, h0))
         candidate = self._activate(self.output_gate, Step(x, r * h0, z * h0))
-        s = self._complement(z)
+        s = self.complement(z)
         return State(s * h0 + z * candidate if self.flip else s * candidate + z * h0)
 
-    def _complement(self, z: Bounded) -> Bounded:
+    def complement(self, z: Bounded) -> Bounded:
         """(1 - z^p)^(1/p)."""
         if self.p_norm == 1.0:
             return 1.0 - z

@@ -1,4 +1,4 @@
-"""A stack of layers over a sequence of images."""
+"""A stack of layers over a sequence of images, or of matrices: a row of a matrix is an image of one pixel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .bounded import Bounded
+from .bounded import Bounded, concatenate
 from .cells import Cell, State
 
 
@@ -33,7 +33,8 @@ def run(
         First layer first.
     sequence
         Images (N, H, W, C), one per time step: an array (T, N, H, W, C) whose elements float32 holds, or `Bounded`
-        images.
+        images. N may differ from step to step: the last images of the batch are then not there in some steps, and the
+        state of each stays what it was before.
     initial
         State of every layer before the first step; None stands for zero.
     follow
@@ -43,7 +44,7 @@ def run(
     """
     images = [Bounded.exact(image) for image in sequence]
     for t, image in enumerate(images):
-        if image.value.ndim != 4 or image.shape != (*images[0].shape[:3], cells[0].inputs):
+        if image.value.ndim != 4 or image.shape[1:] != (*images[0].shape[1:3], cells[0].inputs):
             raise ValueError(f"image {t} of the sequence is {image.shape}, layer 0 reads {cells[0].inputs} channels")
     for layer, (cell, below) in enumerate(zip(cells[1:], cells[:-1], strict=True)):
         if cell.inputs != below.outputs:
@@ -58,18 +59,53 @@ def run(
     if not images:
         return Result(outputs, states)
     given = initial if initial is not None else [None] * len(cells)
-    current = [_checked(cell, state, images[0].shape[:3]) for cell, state in zip(cells, given, strict=True)]
+    extent = (max(image.shape[0] for image in images), *images[0].shape[1:3])
+    current = [_checked(cell, state, extent) for cell, state in zip(cells, given, strict=True)]
     for t, x in enumerate(images):
+        count = x.shape[0]
         made: list[State] = []
         held: list[State] = []
         for layer, (cell, state) in enumerate(zip(cells, current, strict=True)):
-            made.append(cell.step(x, state))
-            held.append(made[-1] if follow is None else _checked(cell, follow[t][layer], images[0].shape[:3]))
-            x = held[-1].h
-        outputs.append(made[-1].h)
+            made.append(_advanced(cell, x, state))
+            held.append(made[-1] if follow is None else _checked(cell, follow[t][layer], extent))
+            x = held[-1].h[:count]
+        outputs.append(made[-1].h[:count])
         states.append(made)
         current = held
     return Result(outputs, states)
+
+
+def run_bidirectional(
+    cells: Sequence[Cell], backward: Sequence[bool], sequence: ArrayLike | Sequence[Bounded]
+) -> tuple[list[Bounded], list[Bounded]]:
+    """Outputs of the stack of forward cells, and of that of backward ones, which runs from the last step to the first.
+
+    Parameters
+    ----------
+    cells, backward
+        Cells of both stacks in any mixture, each stack's first layer first, and which of them run backward.
+    sequence
+        As of `run`. Both stacks read it, and start from zero.
+
+    Returns
+    -------
+    tuple of lists
+        Outputs by time step; an empty list for a stack without cells.
+    """
+    images = [Bounded.exact(image) for image in sequence]
+    ahead = [cell for cell, is_backward in zip(cells, backward, strict=True) if not is_backward]
+    behind = [cell for cell, is_backward in zip(cells, backward, strict=True) if is_backward]
+    return (
+        run(ahead, images).outputs if ahead else [],
+        run(behind, images[::-1]).outputs[::-1] if behind else [],
+    )
+
+
+def _advanced(cell: Cell, x: Bounded, state: State) -> State:
+    """State after one more input, which may lack the last images of the batch."""
+    count = x.shape[0]
+    new = cell.step(x, State(*(None if image is None else image[:count] for image in state)))
+    return State(*(None if b is None else concatenate([a, b[count:]], axis=0) for a, b in zip(new, state, strict=True)))
 
 
 def _checked(cell: Cell, state: State | None, extent: tuple[int, ...]) -> State:
@@ -88,3 +124,13 @@ def _checked(cell: Cell, state: State | None, extent: tuple[int, ...]) -> State:
 def exact_state(h: ArrayLike, c: ArrayLike | None = None) -> State:
     """State that an implementation holds exactly, from plain arrays (N, H, W, C)."""
     return State(Bounded.exact(np.asarray(h)), None if c is None else Bounded.exact(np.asarray(c)))
+
+
+def as_images(matrix: ArrayLike | Bounded) -> Bounded:
+    """Rows (N, C) as images (N, 1, 1, C)."""
+    return Bounded.exact(matrix)[:, None, None, :]
+
+
+def as_rows(images: Bounded) -> Bounded:
+    """Images of one pixel (N, 1, 1, C) as the rows of a matrix (N, C)."""
+    return images[:, 0, 0, :]

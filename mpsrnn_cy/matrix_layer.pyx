@@ -1,0 +1,301 @@
+"""The recurrent layer over matrices: check, gather views, one call into the native layer."""
+
+cimport cython
+from cpython.mem cimport PyMem_Free
+
+from .arguments import boolean, enum_member
+from .cells import MATRIX_CELLS, read_cells
+from .command_checks import check_command_buffer
+from .enums import MPSRNNBidirectionalCombineMode
+from .layer_checks import Directions, check_forward_stack, check_output_list, combined_channels, descriptor_list
+from .matrix_checks import MatrixChecks
+from .matrix_sequences import ArraySequence
+
+from .device cimport api, check
+from .kernel cimport MPSKernel
+from .matrix_encoding cimport encode_bidirectional, encode_sequence, new_states
+from .native_cell cimport new_cells
+
+__all__ = ["MPSRNNMatrixInferenceLayer"]
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class MPSRNNMatrixInferenceLayer(MPSKernel):
+    """A stack of recurrent layers that runs over sequences of vectors, many sequences side by side.
+
+    One matrix is a time step: its rows are the sequences of the batch, its columns the feature channels. Sequences of
+    different lengths are sorted, the longest first, and every matrix has as many rows as there are sequences that still
+    run. A sequence that has ended keeps its state, so the last state has for every sequence the one after its own end.
+
+    Every input is connected with every output: the kernels of the data sources are 1 x 1. Weights are rounded to half
+    precision unless a descriptor says ``use_float32_weights``; sums are float32. What recurs, h and c, is kept as
+    float32 whatever the element type of the destinations, which rounds only what is stored there.
+
+    Parameters
+    ----------
+    device : MTLDevice
+        Where the layer runs.
+    rnn_descriptor : MPSRNNDescriptor or sequence of MPSRNNDescriptor
+        One layer, or a stack of them with the bottom layer first. Its data sources are read now and not used again. At
+        most 65536 channels on either side.
+    rnn_descriptors : sequence of MPSRNNDescriptor
+        Apple's label for a stack, in place of `rnn_descriptor`.
+
+    Raises
+    ------
+    BadArgumentError, BadTypeError
+        If descriptors do not fit together or a data source fails; the message names the slot.
+    """
+
+    def __cinit__(self, device, rnn_descriptor=None, *, rnn_descriptors=None, key=None):
+        self._h = NULL
+        self._bidirectional_combine_mode = MPSRNNBidirectionalCombineMode.NONE
+        if key is None:
+            self._cells = tuple(read_cells(descriptor_list(rnn_descriptor, rnn_descriptors), MATRIX_CELLS))
+        else:
+            self._cells = rnn_descriptor
+        _create(self)
+        self._queue = self.device.make_command_queue()
+
+    def __dealloc__(self):
+        if self._h != NULL:
+            api.release(self._h)
+
+    def __repr__(self):
+        name = "" if self._label is None else f" {self._label!r}"
+        kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
+        return f"<MPSRNNMatrixInferenceLayer{name} {kinds}>"
+
+    @property
+    def input_feature_channels(self):
+        """Columns of the source matrices."""
+        return self._cells[0].input_channels
+
+    @property
+    def output_feature_channels(self):
+        """Columns of the destination matrices."""
+        return self._cells[len(self._cells) - 1].output_channels
+
+    @property
+    def number_of_layers(self):
+        """Layers of the stack."""
+        return len(self._cells)
+
+    @property
+    def store_all_intermediate_states(self):
+        """Whether an encode call returns the state of every time step, and not of the last alone."""
+        return self._store_all_intermediate_states
+
+    @store_all_intermediate_states.setter
+    def store_all_intermediate_states(self, value):
+        self._store_all_intermediate_states = boolean(value, "store_all_intermediate_states")
+
+    @property
+    def recurrent_output_is_temporary(self):
+        """Whether the states that encode calls return are temporary: for the same command buffer, with a read count."""
+        return self._recurrent_output_is_temporary
+
+    @recurrent_output_is_temporary.setter
+    def recurrent_output_is_temporary(self, value):
+        self._recurrent_output_is_temporary = boolean(value, "recurrent_output_is_temporary")
+
+    @property
+    def bidirectional_combine_mode(self):
+        """What becomes of the two results of a bidirectional sequence, an `MPSRNNBidirectionalCombineMode`."""
+        return self._bidirectional_combine_mode
+
+    @bidirectional_combine_mode.setter
+    def bidirectional_combine_mode(self, value):
+        self._bidirectional_combine_mode = enum_member(
+            value, "bidirectional_combine_mode", MPSRNNBidirectionalCombineMode
+        )
+
+    def encode_sequence(
+        self,
+        command_buffer,
+        source_matrices,
+        destination_matrices,
+        recurrent_input_state=None,
+        recurrent_output_states=None,
+        *,
+        source_offsets=None,
+        destination_offsets=None,
+    ):
+        """Encode the layer over a sequence of matrices. A layer of at most 256 output channels is one dispatch for the
+        whole sequence.
+
+        Parameters
+        ----------
+        command_buffer : MTLCommandBuffer
+            Not yet committed.
+        source_matrices : sequence of MPSMatrix
+            One a time step, float16 or float32, all alike; none with more rows than the one before. Of a batch of
+            matrices the first is meant.
+        destination_matrices : sequence of MPSMatrix
+            One for every source, with at least its rows; those beyond stay as they are. Float16 or float32, all alike.
+            None may share memory with a source or the input state. Where two share memory, what is stored last stays.
+        recurrent_input_state : MPSRNNRecurrentMatrixState, optional
+            Where to start; from zero if omitted. It may have more rows than the first source, which are not read.
+        recurrent_output_states : list, optional
+            Appended to: the state of the last time step, or with `store_all_intermediate_states` of every one, each
+            with the rows of the first source.
+        source_offsets, destination_offsets : sequence of int, optional
+            Bytes by which each matrix is moved within its buffer, multiples of its element size. So one `MPSMatrix` can
+            be passed for every time step of an array.
+
+        Raises
+        ------
+        BadArgumentError, BadTypeError, LifetimeError
+            Before anything is encoded or appended.
+        """
+        names = ("source_matrices", "destination_matrices")
+        offsets = (source_offsets, destination_offsets)
+        matrices = (source_matrices, destination_matrices)
+        _encode(self, command_buffer, names, matrices, offsets, recurrent_input_state, recurrent_output_states)
+
+    def encode(
+        self,
+        command_buffer,
+        source_matrix,
+        destination_matrix,
+        recurrent_input_state=None,
+        recurrent_output_states=None,
+    ):
+        """Encode the layer over one matrix: `encode_sequence` of a single time step. Ours, not Apple's, whose header
+        has a call like this in its examples alone."""
+        names = ("source_matrix", "destination_matrix")
+        matrices = ([source_matrix], [destination_matrix])
+        _encode(self, command_buffer, names, matrices, (None, None), recurrent_input_state, recurrent_output_states)
+
+    def encode_bidirectional_sequence(
+        self,
+        command_buffer,
+        source_sequence,
+        destination_forward_matrices,
+        destination_backward_matrices=None,
+        *,
+        recurrent_input_state=None,
+    ):
+        """Encode the layer over a sequence in both directions.
+
+        Layers whose descriptor says FORWARD are one stack, those that say BACKWARD a second one, which walks the
+        sequence from its end; the result for the matrix at index t is stored at index t. What becomes of the two
+        results `bidirectional_combine_mode` says: NONE stores them apart, ADD and CONCATENATE join them.
+
+        Parameters
+        ----------
+        command_buffer : MTLCommandBuffer
+            Not yet committed.
+        source_sequence : sequence of MPSMatrix
+            As in `encode_sequence`. The backward stack starts each row at the last matrix that has it.
+        destination_forward_matrices : sequence of MPSMatrix or None
+            NONE: results of the forward stack; None if there is no forward layer. ADD, CONCATENATE: the joined
+            results, with the channels of one stack or of both together, forward first.
+        destination_backward_matrices : sequence of MPSMatrix, optional
+            NONE: results of the backward stack, if there is a backward layer, of the element type of the forward ones.
+            Else ignored, as Apple does.
+        recurrent_input_state : MPSRNNRecurrentMatrixState, optional
+            Where both stacks start, each at its own end, with an entry for every layer. Ours, not Apple's, whose
+            stacks start from zero.
+        """
+        command = check_command_buffer(command_buffer, self.device)
+        directions = Directions.of(self._cells)
+        checks = MatrixChecks(self.device, command)
+        sources = checks.sources(source_sequence, "source_sequence", directions.input_channels)
+        first = second = None
+        mode = self._bidirectional_combine_mode
+        if mode != MPSRNNBidirectionalCombineMode.NONE:
+            outputs = combined_channels(mode, directions)
+            first = checks.destinations(
+                sources, destination_forward_matrices, "destination_forward_matrices", outputs
+            )
+        else:
+            forward, backward = directions
+            first = checks.stack_destinations(
+                sources, forward, destination_forward_matrices, "destination_forward_matrices"
+            )
+            second = checks.stack_destinations(
+                sources, backward, destination_backward_matrices, "destination_backward_matrices"
+            )
+        checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
+        checks.check_overlap()
+        encode_bidirectional(self._h, command, mode, sources, first, second, recurrent_input_state)
+        checks.finish()
+
+    def predict(self, x, state=None, *, return_state=False):
+        """Run the layer over arrays and wait for the result. Ours, not Apple's.
+
+        Parameters
+        ----------
+        x : ndarray or list of ndarray
+            ``(T, C)``, or ``(T, N, C)`` for a batch of N sequences; or T arrays ``(N_t, C)``, none with more rows than
+            the one before. Float32 or float16; any strides.
+        state : MPSRNNRecurrentMatrixState, optional
+            Where to start, from an earlier call; from zero if omitted.
+        return_state : bool
+            Whether to return the state after the last time step as well.
+
+        Returns
+        -------
+        outputs : ndarray or list of ndarray
+            The shape of `x` with `output_feature_channels` channels; the dtype of `x`. It is memory of the device.
+        state : MPSRNNRecurrentMatrixState
+            Only if `return_state`.
+        """
+        wants_state = boolean(return_state, "return_state")
+        steps = ArraySequence(x, "x", self.input_feature_channels)
+        check_forward_stack(self._cells)
+        command = self._queue.make_command_buffer()
+        checks = MatrixChecks(self.device, command)
+        checks.state(state, "state", self._cells, steps.rows[0])
+        source = steps.source(self.device)
+        destination = steps.destination(self.device, self.output_feature_channels)
+        states = new_states(command, self._cells, steps.rows[0], 1, False) if wants_state else []
+        encode_sequence(self._h, command, steps.views(source), steps.views(destination), state, states)
+        checks.finish()
+        command.commit()
+        command.wait_until_completed()
+        outputs = steps.arrays(destination)
+        return (outputs, states[0]) if wants_state else outputs
+
+    cdef dict _settings(self):
+        settings = MPSKernel._settings(self)
+        settings["store_all_intermediate_states"] = self._store_all_intermediate_states
+        settings["recurrent_output_is_temporary"] = self._recurrent_output_is_temporary
+        settings["bidirectional_combine_mode"] = int(self._bidirectional_combine_mode)
+        return settings
+
+
+cdef _create(MPSRNNMatrixInferenceLayer layer):
+    """Hand the arrays of the cells to the native layer, which copies them."""
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef size_t count = len(layer._cells)
+    cdef native.mpsrnn_cell *cells = new_cells(layer._cells)
+    with nogil:
+        status = api.matrix_layer_create(layer.device._h, cells, count, &layer._h, &error)
+    PyMem_Free(cells)
+    check(status, &error)
+
+
+cdef _encode(MPSRNNMatrixInferenceLayer layer, command_buffer, names, matrices, offsets, state, output_states):
+    """Encode a forward sequence; pairs are of sources and destinations."""
+    check_output_list(output_states, "recurrent_output_states")
+    check_forward_stack(layer._cells)
+    command = check_command_buffer(command_buffer, layer.device)
+    checks = MatrixChecks(layer.device, command)
+    sources = checks.sources(matrices[0], names[0], layer.input_feature_channels, offsets[0], "source_offsets")
+    destinations = checks.destinations(
+        sources, matrices[1], names[1], layer.output_feature_channels, offsets[1], "destination_offsets"
+    )
+    checks.state(state, "recurrent_input_state", layer._cells, sources[0].rows)
+    checks.check_overlap()
+    states = []
+    if output_states is not None:
+        wanted = len(sources) if layer._store_all_intermediate_states else 1
+        states = new_states(command, layer._cells, sources[0].rows, wanted, layer._recurrent_output_is_temporary)
+    encode_sequence(layer._h, command, sources, destinations, state, states)
+    checks.finish()
+    if output_states is not None:
+        output_states.extend(states)

@@ -1,0 +1,9 @@
+from .device_array cimport DeviceArray
+
+
+cdef class MPSVector(DeviceArray):
+    pass
+
+
+cdef class MPSTemporaryVector(MPSVector):
+    pass
