@@ -47,7 +47,13 @@ from .errors import (
     UnsupportedError,
 )
 from .headers import get_include
-from .image import MPSImage
+from .image import MPSImage, MPSTemporaryImage
+from .image_batch import (
+    MPSImageBatchIncrementReadCount,
+    MPSImageBatchIterate,
+    MPSImageBatchResourceSize,
+    MPSImageBatchSynchronize,
+)
 from .image_descriptor import MPSImageDescriptor
 from .image_layer import MPSRNNImageInferenceLayer
 from .image_state import MPSRNNRecurrentImageState
@@ -96,6 +102,10 @@ __all__ = [
     "MPSDataType",
     "MPSGRUDescriptor",
     "MPSImage",
+    "MPSImageBatchIncrementReadCount",
+    "MPSImageBatchIterate",
+    "MPSImageBatchResourceSize",
+    "MPSImageBatchSynchronize",
     "MPSImageDescriptor",
     "MPSImageEdgeMode",
     "MPSImageFeatureChannelFormat",
@@ -126,6 +136,7 @@ __all__ = [
     "MPSStateResourceList",
     "MPSStateResourceType",
     "MPSStateTextureInfo",
+    "MPSTemporaryImage",
     "MPSTemporaryMatrix",
     "MPSTemporaryVector",
     "MPSVector",

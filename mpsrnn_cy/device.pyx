@@ -133,22 +133,7 @@ cdef class MTLDevice:
         return queue
 
     def make_texture(self, descriptor):
-        """Make a texture, with undefined contents.
-
-        Parameters
-        ----------
-        descriptor : MTLTextureDescriptor
-            Its type, format and size; later changes to the descriptor change nothing here.
-
-        Returns
-        -------
-        MTLTexture
-
-        Raises
-        ------
-        OutOfMemoryError
-            If the device has no memory for it.
-        """
+        """Make an `MTLTexture` with undefined contents, as an `MTLTextureDescriptor` says."""
         # Textures are made on devices, and their module is built on this one.
         from .texture import make_texture
 

@@ -1,88 +1,62 @@
 """Types of `image.pyx`."""
 
-from typing import Any, TypeAlias, TypeVar, final, overload
+from typing import TypeAlias, TypeVar, final, overload
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
-from .arguments import Buffer
-from .device import MTLDevice
-from .enums import (
-    MPSDataLayout,
-    MPSImageFeatureChannelFormat,
-    MTLPixelFormat,
-    MTLStorageMode,
-    MTLTextureType,
-    MTLTextureUsage,
-)
+from .device import MTLCommandBuffer, MTLDevice
+from .enums import MTLTextureUsage
+from .feature_image import FeatureImage
+from .image_allocator import ImageAllocator
 from .image_descriptor import MPSImageDescriptor
+from .texture import MTLTexture
+from .texture_descriptor import MTLTextureDescriptor
 
-__all__ = ["MPSImage"]
+__all__ = ["MPSImage", "MPSTemporaryImage"]
 
 _Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.float16] | npt.NDArray[np.float32]
-_PixelsT = TypeVar(
-    "_PixelsT", npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.float16], npt.NDArray[np.float32]
-)
-# The named tuples of `structures`, or plain ones of their shape.
-_Region: TypeAlias = tuple[tuple[int, int, int], tuple[int, int, int]]
-_ReadWriteParams: TypeAlias = tuple[int, int]
+_ImageT = TypeVar("_ImageT", bound="MPSImage")
+
+@disjoint_base
+class MPSImage(FeatureImage):
+    @overload
+    def __new__(cls: type[_ImageT], device: MTLDevice, image_descriptor: MPSImageDescriptor) -> _ImageT: ...
+    @overload
+    def __new__(cls: type[_ImageT], *, texture: MTLTexture, feature_channels: int) -> _ImageT: ...
+    @overload
+    def __new__(
+        cls: type[_ImageT], *, parent_image: MPSImage, slice_range: tuple[int, int], feature_channels: int
+    ) -> _ImageT: ...
+    @property
+    def parent(self) -> MPSImage | None: ...
+    @property
+    def texture(self) -> MTLTexture: ...
+    def resource_size(self) -> int: ...
+    def batch_representation(self, with_sub_range: tuple[int, int] | None = None) -> list[MPSImage]: ...
+    def sub_image(self, with_feature_channel_range: tuple[int, int]) -> MPSImage: ...
+    @classmethod
+    def default_allocator(cls) -> ImageAllocator: ...
+    @classmethod
+    def from_numpy(
+        cls: type[_ImageT], device: MTLDevice, array: _Pixels, *, usage: MTLTextureUsage = ...
+    ) -> _ImageT: ...
 
 @final
-class MPSImage:
-    label: str | None
-    def __new__(cls, device: MTLDevice, image_descriptor: MPSImageDescriptor) -> MPSImage: ...
-    @property
-    def device(self) -> MTLDevice: ...
-    @property
-    def width(self) -> int: ...
-    @property
-    def height(self) -> int: ...
-    @property
-    def feature_channels(self) -> int: ...
-    @property
-    def number_of_images(self) -> int: ...
-    @property
-    def feature_channel_format(self) -> MPSImageFeatureChannelFormat: ...
-    @property
-    def pixel_format(self) -> MTLPixelFormat: ...
-    @property
-    def texture_type(self) -> MTLTextureType: ...
-    @property
-    def precision(self) -> int: ...
-    @property
-    def pixel_size(self) -> int: ...
-    @property
-    def usage(self) -> MTLTextureUsage: ...
-    @property
-    def storage_mode(self) -> MTLStorageMode: ...
-    @property
-    def storage_id(self) -> int: ...
-    def write_bytes(
-        self,
-        data_bytes: Buffer,
-        data_layout: MPSDataLayout,
+class MPSTemporaryImage(MPSImage):
+    read_count: int
+    @overload
+    def __new__(cls, command_buffer: MTLCommandBuffer, image_descriptor: MPSImageDescriptor) -> MPSTemporaryImage: ...
+    @overload
+    def __new__(
+        cls,
+        command_buffer: MTLCommandBuffer,
         *,
-        bytes_per_column: int | None = None,
-        bytes_per_row: int | None = None,
-        bytes_per_image: int | None = None,
-        region: _Region | None = None,
-        feature_channel_info: _ReadWriteParams | None = None,
-        image_index: int = 0,
-    ) -> None: ...
-    def read_bytes(
-        self,
-        data_bytes: Buffer,
-        data_layout: MPSDataLayout,
-        *,
-        bytes_per_row: int | None = None,
-        bytes_per_image: int | None = None,
-        region: _Region | None = None,
-        feature_channel_info: _ReadWriteParams | None = None,
-        image_index: int = 0,
-    ) -> None: ...
+        texture_descriptor: MTLTextureDescriptor,
+        feature_channels: int | None = None,
+    ) -> MPSTemporaryImage: ...
     @classmethod
-    def from_numpy(cls, device: MTLDevice, array: _Pixels, *, usage: MTLTextureUsage = ...) -> MPSImage: ...
-    @overload
-    def to_numpy(self, out: None = None) -> npt.NDArray[Any]: ...
-    @overload
-    def to_numpy(self, out: _PixelsT) -> _PixelsT: ...
+    def prefetch_storage(
+        cls, with_command_buffer: MTLCommandBuffer, image_descriptor_list: list[MPSImageDescriptor]
+    ) -> None: ...

@@ -1,224 +1,169 @@
-"""Feature-channel images: textures whose texels hold four channels a slice, and their way from and to NumPy."""
+"""Images of feature channels: textures whose texels hold four channels a slice, views of them, and temporaries."""
 
 cimport cython
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 
-import numpy as np
-
-from .arguments import buffer_view, enum_member, instance_of, integer, span
-from .arguments import label as checked_label
-from .enums import MPSDataLayout, MPSImageFeatureChannelFormat, MTLStorageMode, MTLTextureType, MTLTextureUsage
+from .arguments import instance_of, integer
+from .command_checks import check_command_buffer
+from .enums import MTLStorageMode, MTLTextureUsage
 from .errors import BadArgumentError, BadTypeError
-from .image_descriptor import (
-    CHANNEL_DTYPES,
-    MPSImageDescriptor,
-    channel_format_of,
-    components_of,
-    pixel_format_of,
-    precision_of,
-)
-from .structures import MPSImageReadWriteParams, MTLOrigin, MTLRegion, MTLSize, structure_of
+from .image_access import as_pixels
+from .image_allocator import ImageAllocator
+from .image_descriptor import MPSImageDescriptor, channel_format_of, components_in
+from .structures import range_of
+from .temporary import ReadCount
+from .texture_descriptor import MTLTextureDescriptor
 
 from .device cimport api, check
+from .feature_image cimport own_image, write_pixels
+from .texture cimport create_texture, wrap_texture
 
-__all__ = ["MPSImage"]
+__all__ = ["MPSImage", "MPSTemporaryImage"]
 
 cdef object _key = object()
 
 
-@cython.final
 @cython.auto_pickle(False)
-cdef class MPSImage:
+cdef class MPSImage(FeatureImage):
     """An image, or a batch of images, of any number of feature channels.
 
-    Channel c of image n lies in slice ``n * ceil(channels / 4) + c // 4`` of a texture, component ``c % 4``.
+    Channel c of image n lies in slice ``n * ceil(channels / 4) + c // 4`` of a texture, component ``c % 4``. Components
+    of the last slice beyond the last channel are padding: who writes the image may write them too.
+
+    Made of one of three things: a device and a description, with memory of its own; a texture; or slices of another
+    image. What is written through one of several images over the same texels is seen through all.
 
     Parameters
     ----------
     device : MTLDevice
-        Where the image lives.
+        Where an image with memory of its own lives.
     image_descriptor : MPSImageDescriptor
         Its size, channels and format; later changes to the descriptor change nothing here.
+    texture : MTLTexture
+        What the image shares its memory with. TYPE_2D: one image, of at most four channels. TYPE_2D_ARRAY: as many
+        images as its slices are times ``ceil(feature_channels / 4)``.
+    parent_image : MPSImage
+        What the image is a view of; not a temporary, which `batch_representation` and `sub_image` have views of.
+    slice_range : (int, int)
+        The first slice of the view and how many: ``ceil(feature_channels / 4)`` for each of its images.
+    feature_channels : int
+        Channels of an image made of a texture or of slices; as many as a texel has components, at least, up to 4.
 
     Attributes
     ----------
-    device : MTLDevice
+    parent : MPSImage or None
+        The image that this one is a view of.
 
     Raises
     ------
     OutOfMemoryError
         If the device has no memory for it.
     BadArgumentError
-        If it is larger than any device's textures: 16384 pixels on a side, 2048 slices.
+        If it is larger than any device's textures, 16384 pixels on a side and 2048 slices, or does not fit the texture
+        or the slices.
     """
 
-    def __cinit__(self, device=None, image_descriptor=None, *, key=None):
-        self._h = NULL
-        if key is _key:
-            return
-        if key is not None:
-            raise BadTypeError("MPSImage: got an unexpected argument key, expected device and image_descriptor")
-        cdef native.mpsrnn_error error
-        cdef native.mpsrnn_status status
-        cdef native.mpsrnn_image_descriptor *d = &self._descriptor
-        self.device = instance_of(device, "device", MTLDevice)
-        described = instance_of(image_descriptor, "image_descriptor", MPSImageDescriptor)
-        d.width = described.width
-        d.height = described.height
-        d.channels = described.feature_channels
-        d.images = described.number_of_images
-        d.channel_format = described.channel_format
-        d.usage = described.usage
-        d.storage_mode = described.storage_mode
-        with nogil:
-            status = api.image_create(self.device._h, d, &self._h, &error)
-        check(status, &error)
-
-    def __dealloc__(self):
-        if self._h != NULL:
-            api.release(self._h)
-
-    def __repr__(self):
-        name = "" if self._label is None else f" {self._label!r}"
-        return (
-            f"<MPSImage{name} {self.width} x {self.height}, {self.feature_channels} channels, "
-            f"{self.number_of_images} images, {self.feature_channel_format.name}>"
-        )
-
-    @property
-    def label(self):
-        """A name for people, or None."""
-        return self._label
-
-    @label.setter
-    def label(self, value):
-        self._label = checked_label(value)
-
-    @property
-    def width(self):
-        """Columns of pixels."""
-        return self._descriptor.width
-
-    @property
-    def height(self):
-        """Rows of pixels."""
-        return self._descriptor.height
-
-    @property
-    def feature_channels(self):
-        """Channels of a pixel."""
-        return self._descriptor.channels
-
-    @property
-    def number_of_images(self):
-        """Images of the batch."""
-        return self._descriptor.images
-
-    @property
-    def feature_channel_format(self):
-        """How a channel is stored, an `MPSImageFeatureChannelFormat`."""
-        return MPSImageFeatureChannelFormat(self._descriptor.channel_format)
-
-    @property
-    def pixel_format(self):
-        """Pixel format of the texture, an `MTLPixelFormat`."""
-        return pixel_format_of(self.feature_channel_format, self.feature_channels)
-
-    @property
-    def texture_type(self):
-        """`MTLTextureType.TYPE_2D` for one image of at most four channels, else `TYPE_2D_ARRAY`."""
-        is_plain = self.number_of_images == 1 and self.feature_channels <= 4
-        return MTLTextureType.TYPE_2D if is_plain else MTLTextureType.TYPE_2D_ARRAY
-
-    @property
-    def precision(self):
-        """Bits of numeric precision of a channel: 8, 16, 11 (float16) or 24 (float32)."""
-        return precision_of(self.feature_channel_format)
-
-    @property
-    def pixel_size(self):
-        """Bytes from one pixel to the next in the texture, padding included."""
-        return CHANNEL_DTYPES[self.feature_channel_format].itemsize * components_of(self.feature_channels)
-
-    @property
-    def usage(self):
-        """What kernels may do with it, an `MTLTextureUsage`."""
-        return MTLTextureUsage(self._descriptor.usage)
-
-    @property
-    def storage_mode(self):
-        """SHARED, or PRIVATE: out of the CPU's reach. Apple keeps this in the descriptor alone."""
-        return MTLStorageMode(self._descriptor.storage_mode)
-
-    @property
-    def storage_id(self):
-        """A number that tells which images share memory. Ours, not Apple's."""
-        return <size_t>self._h
-
-    def write_bytes(
+    def __cinit__(
         self,
-        data_bytes,
-        data_layout,
+        device=None,
+        image_descriptor=None,
         *,
-        bytes_per_column=None,
-        bytes_per_row=None,
-        bytes_per_image=None,
-        region=None,
-        feature_channel_info=None,
-        image_index=0,
+        texture=None,
+        parent_image=None,
+        slice_range=None,
+        feature_channels=None,
+        key=None,
+        **others,
     ):
-        """Write pixels from memory, without conversion.
+        # A temporary has constructor arguments of its own; and `wrap_image` knows everything already.
+        if key is _key or isinstance(self, MPSTemporaryImage):
+            return
+        if key is not None or others:
+            name = "key" if key is not None else next(iter(others))
+            raise BadTypeError(f"MPSImage: got an unexpected argument {name}, expected device and image_descriptor")
+        if texture is not None:
+            _refuse_others(
+                "texture",
+                device=device,
+                image_descriptor=image_descriptor,
+                parent_image=parent_image,
+                slice_range=slice_range,
+            )
+            _fill_over_texture(self, texture, feature_channels)
+        elif parent_image is not None:
+            _refuse_others("parent_image", device=device, image_descriptor=image_descriptor)
+            _fill_over_slices(self, parent_image, slice_range, feature_channels)
+        else:
+            owner = instance_of(device, "device", MTLDevice)
+            described = instance_of(image_descriptor, "image_descriptor", MPSImageDescriptor)
+            _refuse_others("a descriptor", slice_range=slice_range, feature_channels=feature_channels)
+            self._fill(_create(owner, described, described.storage_mode), owner, None)
+
+    @property
+    def texture(self):
+        """The `MTLTexture` behind it, which shares its memory and keeps that alive."""
+        return self._texture if self._texture is not None else _texture(self)
+
+    def resource_size(self):
+        """Bytes of its memory; 0 for views and for images over a texture, whose memory is not theirs."""
+        cdef native.mpsrnn_storage storage
+        if self.parent is not None or self._texture is not None:
+            return 0
+        cdef ImageHandle owner = self._handle()
+        api.image_get_storage(owner._h, &storage)
+        return storage.size
+
+    def batch_representation(self, with_sub_range=None):
+        """See a batch as a list of images.
 
         Parameters
         ----------
-        data_bytes : buffer
-            Bytes, or a C-contiguous array whose dtype is the image's: uint8, uint16, float16 or float32. Without the
-            strides below, exactly as long as what is written, tightly packed.
-        data_layout : MPSDataLayout
-            Order of the elements: ``[image][row][column][channel]`` or ``[image][channel][row][column]``.
-        bytes_per_column, bytes_per_row, bytes_per_image : int, optional
-            Bytes from one column, row and image to the next. Channels of one pixel, and planes of one image, follow
-            each other without a gap.
-        region : MTLRegion, optional
-            The pixels, and in ``size.depth`` the number of images; the whole of one image if omitted.
-        feature_channel_info : MPSImageReadWriteParams, optional
-            The channels; all if omitted.
-        image_index : int
-            The first image.
+        with_sub_range : (int, int), optional
+            The first image and how many; all if omitted.
+
+        Returns
+        -------
+        list of MPSImage
+            A view of each. Views of a temporary image are temporary; each holds one read count of it until its own
+            is 0.
+        """
+        first, count = 0, self.number_of_images
+        if with_sub_range is not None:
+            first, count = range_of(with_sub_range, "with_sub_range", self.number_of_images)
+        slices = _slices(self.feature_channels)
+        return [_view(self, image * slices, 1, self.feature_channels) for image in range(first, first + count)]
+
+    def sub_image(self, with_feature_channel_range):
+        """See some channels of an image as an image.
+
+        Parameters
+        ----------
+        with_feature_channel_range : (int, int)
+            The first channel and how many, multiples of 4; more than there are stand for all to the last.
+
+        Returns
+        -------
+        MPSImage
+            A view, temporary if this image is; see `batch_representation`.
 
         Raises
         ------
-        BadArgumentError, BadTypeError
-            Before anything is written.
+        BadArgumentError
+            Also for a batch of images, whose slices would not lie together: `batch_representation` parts it first.
         """
-        cdef native.mpsrnn_image_region box
-        _set_box(self, &box, data_layout, region, feature_channel_info, image_index)
-        needed = _set_strides(self, &box, bytes_per_column, bytes_per_row, bytes_per_image)
-        strides = (bytes_per_column, bytes_per_row, bytes_per_image)
-        memory = _memory(self, data_bytes, needed, strides, "data_bytes")
-        _move(self, memory, &box, True)
+        name = "with_feature_channel_range"
+        if self.number_of_images != 1:
+            raise BadArgumentError(f"{name}: got a batch of {self.number_of_images} images, expected a single image")
+        first, count = range_of(with_feature_channel_range, name, None)
+        if first % 4 != 0 or count % 4 != 0:
+            raise BadArgumentError(f"{name}: got {count} channels from {first}, expected multiples of 4")
+        if first >= self.feature_channels:
+            raise BadArgumentError(f"{name}: got {first} as the first of {self.feature_channels} channels")
+        return _view(self, first // 4, 1, min(count, self.feature_channels - first))
 
-    def read_bytes(
-        self,
-        data_bytes,
-        data_layout,
-        *,
-        bytes_per_row=None,
-        bytes_per_image=None,
-        region=None,
-        feature_channel_info=None,
-        image_index=0,
-    ):
-        """Read pixels into memory, without conversion. Work that writes the image must have completed.
-
-        Parameters are those of `write_bytes`; `data_bytes` must be writable.
-        """
-        cdef native.mpsrnn_image_region box
-        _set_box(self, &box, data_layout, region, feature_channel_info, image_index)
-        needed = _set_strides(self, &box, None, bytes_per_row, bytes_per_image)
-        memory = _memory(self, data_bytes, needed, (None, bytes_per_row, bytes_per_image), "data_bytes")
-        _check_writable(memory, "data_bytes")
-        _move(self, memory, &box, False)
+    @classmethod
+    def default_allocator(cls):
+        """Get what makes such images for kernels that return one; its method is Apple's ``image(for_, ...)``."""
+        return _persistent_images
 
     @classmethod
     def from_numpy(cls, device, array, *, usage=MTLTextureUsage.SHADER_READ | MTLTextureUsage.SHADER_WRITE):
@@ -234,168 +179,206 @@ cdef class MPSImage:
         usage : MTLTextureUsage
             What kernels may do with the image.
         """
+        _check_persistent(cls)
         pixels = as_pixels(array, "array", (3, 4))
         images, height, width, channels = pixels.shape if pixels.ndim == 4 else (1, *pixels.shape)
         descriptor = MPSImageDescriptor(
             channel_format_of(pixels.dtype, "array"), width, height, channels, number_of_images=images, usage=usage
         )
-        cdef MPSImage image = cls(device, descriptor)
+        image = cls(device, descriptor)
         write_pixels(image, pixels, "array")
         return image
 
-    def to_numpy(self, out=None):
-        """Read the image into an array. Ours, not Apple's. Work that writes the image must have completed.
 
-        Parameters
-        ----------
-        out : ndarray, optional
-            Where to; C-contiguous, writable, of the shape and dtype below.
+@cython.final
+@cython.auto_pickle(False)
+cdef class MPSTemporaryImage(MPSImage):
+    """An image for intermediate results of one command buffer, in memory that the CPU cannot reach.
 
-        Returns
-        -------
-        ndarray
-            ``(H, W, C)``, or ``(N, H, W, C)`` if there is more than one image; dtype as the channel format.
+    Its read count starts at 1; see `read_count`.
+
+    Parameters
+    ----------
+    command_buffer : MTLCommandBuffer
+        The one whose encode calls may use it; not yet committed.
+    image_descriptor : MPSImageDescriptor
+        Its size, channels and format; whatever its storage mode, that of the image is PRIVATE.
+    texture_descriptor : MTLTextureDescriptor
+        In place of `image_descriptor`: its texture, likewise PRIVATE.
+    feature_channels : int, optional
+        With `texture_descriptor`; see `MPSImage`. One image of all components of all slices if omitted.
+    """
+
+    def __cinit__(
+        self, command_buffer, image_descriptor=None, *, texture_descriptor=None, feature_channels=None, key=None
+    ):
+        if key is _key:
+            return
+        if key is not None:
+            raise BadTypeError("MPSTemporaryImage: got an unexpected argument key")
+        command = check_command_buffer(command_buffer, None)
+        if texture_descriptor is not None:
+            _refuse_others("texture_descriptor", image_descriptor=image_descriptor)
+            owner = _over_new_texture(command.device, texture_descriptor, feature_channels)
+        else:
+            described = instance_of(image_descriptor, "image_descriptor", MPSImageDescriptor)
+            _refuse_others("image_descriptor", feature_channels=feature_channels)
+            owner = _create(command.device, described, MTLStorageMode.PRIVATE)
+        self._fill(owner, command.device, ReadCount(command, "MPSTemporaryImage", owner))
+
+    @property
+    def read_count(self):
+        """How often encode calls may still read it. Each reading lowers it; at 0 the memory is let go.
+
+        Set it once if the image will be read more often, or to 0 to let it go early. Setting it when it is 0 raises
+        `LifetimeError`.
         """
-        shape = (self.height, self.width, self.feature_channels)
-        if self.number_of_images > 1:
-            shape = (self.number_of_images, *shape)
-        if out is None:
-            out = np.empty(shape, CHANNEL_DTYPES[self.feature_channel_format])
-        elif not isinstance(out, np.ndarray):
-            raise BadTypeError(f"out: got a {type(out).__name__}, expected an array of shape {shape}")
-        elif out.shape != shape:
-            raise BadArgumentError(f"out: got shape {out.shape}, expected an array of shape {shape}")
-        read_pixels(self, out, "out")
-        return out
+        return self._read_count.value
+
+    @read_count.setter
+    def read_count(self, value):
+        self._read_count.set(value, "read_count")
+
+    @classmethod
+    def prefetch_storage(cls, with_command_buffer, image_descriptor_list):
+        """Hint which temporaries will follow; kept for Apple's programs. Arguments are checked, nothing is fetched."""
+        check_command_buffer(with_command_buffer, None, "with_command_buffer")
+        for index, descriptor in enumerate(instance_of(image_descriptor_list, "image_descriptor_list", list)):
+            instance_of(descriptor, f"image_descriptor_list[{index}]", MPSImageDescriptor)
+
+    @classmethod
+    def default_allocator(cls):
+        """Get what makes such images for kernels that return one; see `MPSImage.default_allocator`."""
+        return _temporary_images
 
 
-cdef MPSImage wrap_image(native.mpsrnn_image handle, MTLDevice device):
-    cdef MPSImage image = MPSImage.__new__(MPSImage, key=_key)
-    image._h = handle
-    image.device = device
-    api.image_get_descriptor(handle, &image._descriptor)
-    return image
+cdef object _persistent_images = ImageAllocator(lambda command, descriptor: MPSImage(command.device, descriptor))
+cdef object _temporary_images = ImageAllocator(MPSTemporaryImage)
 
 
-def as_pixels(array, name, ranks, formats=tuple(CHANNEL_DTYPES)):
-    """Check an array of pixels, channels last: of one of the ranks, and of the dtype of one of the channel formats."""
-    if not isinstance(array, np.ndarray):
-        raise BadTypeError(f"{name}: got a {type(array).__name__}, expected an ndarray")
-    if array.ndim not in ranks:
-        expected = " or ".join(str(rank) for rank in ranks)
-        raise BadArgumentError(f"{name}: got {array.ndim} axes, shape {array.shape}, expected {expected} axes")
-    channel_format_of(array.dtype, name, formats)
-    if 0 in array.shape:
-        raise BadArgumentError(f"{name}: got shape {array.shape}, expected at least 1 along every axis")
-    return array
+def _check_persistent(cls):
+    if issubclass(cls, MPSTemporaryImage):
+        raise BadTypeError(f"{cls.__name__}: the CPU cannot reach temporary images, expected MPSImage")
 
 
-cdef _set_whole_box(MPSImage image, native.mpsrnn_image_region *box):
-    """Fill in all pixels, channels and images, tightly packed with channels last; return the bytes they take."""
-    whole = MTLRegion(MTLOrigin(), MTLSize(image.width, image.height, image.number_of_images))
-    _set_box(image, box, MPSDataLayout.HEIGHT_X_WIDTH_X_FEATURE_CHANNELS, whole, None, 0)
-    return _set_strides(image, box, None, None, None)
+def _refuse_others(what, **others):
+    """Refuse arguments that belong to another way to make an image than `what`."""
+    for name, value in others.items():
+        if value is not None:
+            raise BadTypeError(f"{name}: got {value!r} besides {what}, expected one way to make an image")
 
 
-cdef write_pixels(MPSImage image, pixels, name):
-    """Write all images of a batch from an array that `as_pixels` has checked; any strides."""
-    cdef native.mpsrnn_image_region box
-    needed = _set_whole_box(image, &box)
-    _move(image, _memory(image, np.ascontiguousarray(pixels), needed, (None,), name), &box, True)
+def _slices(channels):
+    """Slices of an image of so many channels."""
+    return -(-channels // 4)
 
 
-cdef read_pixels(MPSImage image, out, name):
-    """Read all images of a batch into an array of the right shape."""
-    cdef native.mpsrnn_image_region box
-    memory = _memory(image, out, _set_whole_box(image, &box), (None,), name)
-    _check_writable(memory, name)
-    _move(image, memory, &box, False)
-
-
-def _check_writable(memory, name):
-    if not memory.flags.writeable:
-        raise BadArgumentError(f"{name}: got read-only memory, expected writable memory")
-
-
-cdef _set_box(MPSImage image, native.mpsrnn_image_region *box, data_layout, region, channel_info, image_index):
-    """Fill in which pixels, channels and images."""
-    box.layout = enum_member(data_layout, "data_layout", MPSDataLayout)
-    if image.storage_mode == MTLStorageMode.PRIVATE:
-        raise BadArgumentError("image: got an image of private storage, expected one that the CPU can reach")
-    if region is None:
-        origin, size = MTLOrigin(), MTLSize(image.width, image.height)
-    else:
-        origin, size = structure_of(region, "region", MTLRegion)
-        origin = structure_of(origin, "region.origin", MTLOrigin)
-        size = structure_of(size, "region.size", MTLSize)
-    if integer(origin.z, "region.origin.z") != 0:
-        raise BadArgumentError(f"region.origin.z: got {origin.z}, expected 0; image_index chooses the image")
-    box.x, box.width = span(origin.x, size.width, image.width, "region: columns")
-    box.y, box.height = span(origin.y, size.height, image.height, "region: rows")
-    box.first_image, box.images = span(image_index, size.depth, image.number_of_images, "image_index, region: images")
-    if channel_info is None:
-        box.first_channel, box.channels = 0, image.feature_channels
-        return
-    info = structure_of(channel_info, "feature_channel_info", MPSImageReadWriteParams)
-    first, count = span(*info, image.feature_channels, "feature_channel_info: channels")
-    if first % 4 != 0:
-        raise BadArgumentError(f"feature_channel_info: got the offset {first}, expected a multiple of 4")
-    if count % 4 != 0 and first != 0 and first + count != image.feature_channels:
+def _images_in(MTLTexture texture, slices, channels, name):
+    """Check that slices of a texture can hold images of so many channels; return how many images."""
+    components = components_in(texture.pixel_format)
+    if min(channels, 4) > components:
         raise BadArgumentError(
-            f"feature_channel_info: got {count} channels from {first}, "
-            "expected a multiple of 4, or an offset of 0, or all channels to the last"
+            f"feature_channels: got {channels} in texels of {texture.pixel_format.name}, expected at most {components}"
         )
-    box.first_channel, box.channels = first, count
+    if slices % _slices(channels) != 0:
+        raise BadArgumentError(
+            f"{name}: got {slices} slices, expected a multiple of {_slices(channels)} for {channels} feature channels"
+        )
+    return slices // _slices(channels)
 
 
-cdef _set_strides(MPSImage image, native.mpsrnn_image_region *box, per_column, per_row, per_image):
-    """Fill in where elements lie in the caller's memory; return the bytes it must have."""
-    element = CHANNEL_DTYPES[image.feature_channel_format].itemsize
-    is_interleaved = box.layout == MPSDataLayout.HEIGHT_X_WIDTH_X_FEATURE_CHANNELS
-    pixel = element * box.channels if is_interleaved else element
-    column = _stride(per_column, "bytes_per_column", pixel, element)
-    row = _stride(per_row, "bytes_per_row", column * (box.width - 1) + pixel, element)
-    planes = 1 if is_interleaved else box.channels
-    plane = row * (box.height - 1) + column * (box.width - 1) + pixel
-    whole = row * box.height * (planes - 1) + plane
-    # Tightly packed, an image ends where its last row does, padding of that row included.
-    packed = row * box.height * planes
-    image_step = packed if per_image is None else _stride(per_image, "bytes_per_image", whole, element)
-    box.bytes_per_column, box.bytes_per_row, box.bytes_per_image = column, row, image_step
-    return image_step * (box.images - 1) + whole
-
-
-def _stride(value, name, smallest, element):
-    """Check a stride, or take the smallest."""
-    if value is None:
-        return smallest
-    value = integer(value, name)
-    if value < smallest or value % element != 0:
-        raise BadArgumentError(f"{name}: got {value}, expected at least {smallest} and a multiple of {element}")
-    return value
-
-
-cdef _memory(MPSImage image, value, needed, strides, name):
-    """See the caller's memory as a flat array of the image's elements, long enough."""
-    dtype = CHANNEL_DTYPES[image.feature_channel_format]
-    count = needed // dtype.itemsize if all(stride is None for stride in strides) else None
-    memory = buffer_view(value, name, dtype, count)
-    if memory.nbytes < needed:
-        raise BadArgumentError(f"{name}: got {memory.nbytes} bytes, expected at least {needed}")
-    return memory
-
-
-cdef _move(MPSImage image, memory, const native.mpsrnn_image_region *box, bint writes):
+cdef ImageHandle _create(MTLDevice device, described, storage_mode):
+    """New memory, as an MPSImageDescriptor says but for its storage mode."""
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
-    cdef Py_buffer view
-    PyObject_GetBuffer(memory, &view, PyBUF_C_CONTIGUOUS if writes else PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
-    try:
-        with nogil:
-            if writes:
-                status = api.image_write(image._h, view.buf, box, &error)
-            else:
-                status = api.image_read(image._h, view.buf, box, &error)
-    finally:
-        PyBuffer_Release(&view)
+    cdef native.mpsrnn_image handle = NULL
+    cdef native.mpsrnn_image_descriptor d
+    d.width = described.width
+    d.height = described.height
+    d.channels = described.feature_channels
+    d.images = described.number_of_images
+    d.channel_format = described.channel_format
+    d.usage = described.usage
+    d.storage_mode = storage_mode
+    with nogil:
+        status = api.image_create(device._h, &d, &handle, &error)
     check(status, &error)
+    return own_image(handle)
+
+
+cdef ImageHandle _create_over(MTLTexture texture, uint32_t first_slice, uint32_t images, uint32_t channels):
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef native.mpsrnn_image handle = NULL
+    with nogil:
+        status = api.image_create_over(texture._h, first_slice, images, channels, &handle, &error)
+    check(status, &error)
+    return own_image(handle)
+
+
+cdef ImageHandle _over_new_texture(MTLDevice device, descriptor, feature_channels):
+    """Private memory for a temporary image."""
+    described = instance_of(descriptor, "texture_descriptor", MTLTextureDescriptor)
+    texture = create_texture(device, described, MTLStorageMode.PRIVATE)
+    channels = components_in(texture.pixel_format) * texture.array_length
+    if feature_channels is not None:
+        channels = integer(feature_channels, "feature_channels", minimum=1)
+    images = _images_in(texture, texture.array_length, channels, "texture_descriptor.array_length")
+    return _create_over(texture, 0, images, channels)
+
+
+cdef _fill_over_texture(MPSImage image, texture, feature_channels):
+    cdef MTLTexture given = instance_of(texture, "texture", MTLTexture)
+    channels = integer(feature_channels, "feature_channels", minimum=1)
+    images = _images_in(given, given.array_length, channels, "texture")
+    image._fill(_create_over(given, 0, images, channels), given.device, None)
+    image._texture = given
+
+
+cdef _fill_over_slices(MPSImage image, parent_image, slice_range, feature_channels):
+    cdef MPSImage parent = instance_of(parent_image, "parent_image", MPSImage)
+    if parent._read_count is not None:
+        raise BadArgumentError(
+            "parent_image: got a temporary image, expected batch_representation() or sub_image() of it"
+        )
+    texture = parent.texture
+    first, count = range_of(slice_range, "slice_range", texture.array_length)
+    channels = integer(feature_channels, "feature_channels", minimum=1)
+    images = _images_in(texture, count, channels, "slice_range")
+    image._fill(_create_over(texture, first, images, channels), parent.device, None)
+    image.parent = parent
+
+
+cdef MTLTexture _texture(MPSImage image):
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_texture handle = NULL
+    cdef ImageHandle owner = image._handle()
+    check(api.image_copy_texture(owner._h, &handle, &error), &error)
+    return wrap_texture(handle, image.device)
+
+
+cdef MPSImage _view(MPSImage parent, first_slice, images, channels):
+    """A view of the slices of an image; of a temporary one it holds a read count."""
+    cdef MPSImage view
+    cdef ImageHandle owner = _create_over(parent.texture, first_slice, images, channels)
+    if parent._read_count is None:
+        view = MPSImage.__new__(MPSImage, key=_key)
+        view._fill(owner, parent.device, None)
+    else:
+        parent._read_count.set(parent._read_count.value + 1, "read_count")
+        owner._parent_count = parent._read_count
+        view = MPSTemporaryImage.__new__(MPSTemporaryImage, parent._read_count.command_buffer, key=_key)
+        view._fill(owner, parent.device, ReadCount(parent._read_count.command_buffer, "MPSTemporaryImage", owner))
+    view.parent = parent
+    return view
+
+
+cdef MPSImage wrap_image(native.mpsrnn_image handle, MTLDevice device, read_count):
+    cdef MPSImage image
+    owner = own_image(handle)
+    if read_count is None:
+        image = MPSImage.__new__(MPSImage, key=_key)
+    else:
+        image = MPSTemporaryImage.__new__(MPSTemporaryImage, read_count.command_buffer, key=_key)
+    image._fill(owner, device, read_count)
+    return image

@@ -25,7 +25,7 @@ __all__ = [
     "CHANNEL_DTYPES",
     "MPSImageDescriptor",
     "channel_format_of",
-    "components_of",
+    "components_in",
     "pixel_format_of",
     "precision_of",
 ]
@@ -53,14 +53,14 @@ _PIXEL_FORMATS = {
 _PRECISIONS = {_Format.UNORM8: 8, _Format.UNORM16: 16, _Format.FLOAT16: 11, _Format.FLOAT32: 24}
 
 
-def components_of(feature_channels: int) -> int:
-    """Components of a texel that holds up to four of so many channels."""
-    return feature_channels if feature_channels <= 2 else 4
+def components_in(pixel_format: MTLPixelFormat) -> int:
+    """Components of a texel of this format."""
+    return next(count for formats in _PIXEL_FORMATS.values() for count, each in formats.items() if each == pixel_format)
 
 
 def pixel_format_of(channel_format: MPSImageFeatureChannelFormat, feature_channels: int) -> MTLPixelFormat:
     """Pixel format of the textures behind an image."""
-    return _PIXEL_FORMATS[channel_format][components_of(feature_channels)]
+    return _PIXEL_FORMATS[channel_format][feature_channels if feature_channels <= 2 else 4]
 
 
 def precision_of(channel_format: MPSImageFeatureChannelFormat) -> int:

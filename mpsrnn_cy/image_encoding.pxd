@@ -10,6 +10,7 @@ cdef list encode_sequence(
     list destinations,
     state,
     size_t state_count,
+    bint are_temporary,
 )
 cdef encode_bidirectional(
     native.mpsrnn_image_layer layer,

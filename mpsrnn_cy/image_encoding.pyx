@@ -5,22 +5,26 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from .errors import OutOfMemoryError
 
 from .device cimport api, check
+from .feature_image cimport ImageHandle
 from .image cimport MPSImage
 from .image_state cimport MPSRNNRecurrentImageState, wrap_image_state
 
 __all__ = []
 
 
-cdef native.mpsrnn_image *_handles(tuple lists) except NULL:
-    """The handles of lists of images, one after the other; None has none. To be freed."""
-    cdef size_t count = sum(len(images) for images in lists if images is not None), i = 0
+cdef list _owners(list images):
+    """What keeps the images' native ones, whatever becomes of their read counts meanwhile."""
+    return [(<MPSImage>image)._handle() for image in images or ()]
+
+
+cdef native.mpsrnn_image *_handles(list owners) except NULL:
+    """The handles of images. To be freed."""
+    cdef size_t count = len(owners), i
     cdef native.mpsrnn_image *handles = <native.mpsrnn_image *>PyMem_Malloc(count * sizeof(native.mpsrnn_image))
     if handles == NULL:
         raise OutOfMemoryError(f"no memory for {count} handles")
-    for images in lists:
-        for image in images or ():
-            handles[i] = (<MPSImage>image)._h
-            i += 1
+    for i in range(count):
+        handles[i] = (<ImageHandle>owners[i])._h
     return handles
 
 
@@ -35,13 +39,15 @@ cdef list encode_sequence(
     list destinations,
     state,
     size_t state_count,
+    bint are_temporary,
 ):
     """Encode what has been checked; return the states of the last `state_count` steps."""
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
     cdef size_t count = len(sources), i
     cdef native.mpsrnn_image_state state_in = _state_handle(state)
-    cdef native.mpsrnn_image *images = _handles((sources, destinations))
+    cdef list owners = _owners(sources) + _owners(destinations)
+    cdef native.mpsrnn_image *images = _handles(owners)
     cdef native.mpsrnn_image_state *states = NULL
     try:
         states = <native.mpsrnn_image_state *>PyMem_Malloc((state_count + 1) * sizeof(native.mpsrnn_image_state))
@@ -49,10 +55,11 @@ cdef list encode_sequence(
             raise OutOfMemoryError(f"no memory for {state_count} states")
         with nogil:
             status = api.image_layer_encode_sequence(
-                layer, command._h, images, images + count, count, state_in, states, state_count, &error
+                layer, command._h, images, images + count, count, state_in, states, state_count, are_temporary, &error
             )
         check(status, &error)
-        return [wrap_image_state(states[i], command.device, None) for i in range(state_count)]
+        scope = command if are_temporary else None
+        return [wrap_image_state(states[i], command.device, scope) for i in range(state_count)]
     finally:
         PyMem_Free(states)
         PyMem_Free(images)
@@ -73,7 +80,8 @@ cdef encode_bidirectional(
     cdef size_t count = len(sources)
     cdef native.mpsrnn_combine combine = <native.mpsrnn_combine><int>mode
     cdef native.mpsrnn_image_state state_in = _state_handle(state)
-    cdef native.mpsrnn_image *images = _handles((sources, forward, backward))
+    cdef list owners = _owners(sources) + _owners(forward) + _owners(backward)
+    cdef native.mpsrnn_image *images = _handles(owners)
     cdef native.mpsrnn_image *ahead = NULL
     cdef native.mpsrnn_image *behind = NULL
     if forward is not None:

@@ -38,6 +38,10 @@ class MPSRNNImageInferenceLayer(MPSCNNKernel):
     @store_all_intermediate_states.setter
     def store_all_intermediate_states(self, value: bool) -> None: ...
     @property
+    def recurrent_output_is_temporary(self) -> bool: ...
+    @recurrent_output_is_temporary.setter
+    def recurrent_output_is_temporary(self, value: bool) -> None: ...
+    @property
     def bidirectional_combine_mode(self) -> MPSRNNBidirectionalCombineMode: ...
     @bidirectional_combine_mode.setter
     def bidirectional_combine_mode(self, value: MPSRNNBidirectionalCombineMode) -> None: ...
@@ -55,6 +59,14 @@ class MPSRNNImageInferenceLayer(MPSCNNKernel):
         command_buffer: MTLCommandBuffer,
         source_images: Sequence[MPSImage],
         destination_images: Sequence[MPSImage],
+        recurrent_input_state: MPSRNNRecurrentImageState | None = None,
+        recurrent_output_states: list[MPSRNNRecurrentImageState] | None = None,
+    ) -> None: ...
+    def encode(
+        self,
+        command_buffer: MTLCommandBuffer,
+        source_image: MPSImage,
+        destination_image: MPSImage,
         recurrent_input_state: MPSRNNRecurrentImageState | None = None,
         recurrent_output_states: list[MPSRNNRecurrentImageState] | None = None,
     ) -> None: ...

@@ -10,13 +10,14 @@ from .cells import read_cells
 from .command_checks import check_command_buffer
 from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode
 from .errors import BadArgumentError
-from .image import as_pixels
+from .image_access import as_pixels
 from .image_descriptor import MPSImageDescriptor
 from .layer_checks import Directions, check_forward_stack, check_output_list, combined_channels, descriptor_list
 from .sequence_checks import SequenceChecks
 
 from .device cimport api, check
-from .image cimport MPSImage, read_pixels
+from .feature_image cimport read_pixels
+from .image cimport MPSImage
 from .image_encoding cimport encode_bidirectional, encode_sequence
 from .kernel cimport MPSCNNKernel
 from .native_cell cimport new_cells
@@ -93,6 +94,16 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         self._store_all_intermediate_states = boolean(value, "store_all_intermediate_states")
 
     @property
+    def recurrent_output_is_temporary(self):
+        """Whether the states that `encode_sequence` returns are temporary: of its command buffer, with a read count of
+        1, in memory that the CPU cannot reach."""
+        return self._recurrent_output_is_temporary
+
+    @recurrent_output_is_temporary.setter
+    def recurrent_output_is_temporary(self, value):
+        self._recurrent_output_is_temporary = boolean(value, "recurrent_output_is_temporary")
+
+    @property
     def bidirectional_combine_mode(self):
         """What becomes of the two results of a bidirectional sequence, an `MPSRNNBidirectionalCombineMode`."""
         return self._bidirectional_combine_mode
@@ -120,7 +131,7 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
             Not yet committed.
         source_images, destination_images : sequence of MPSImage
             One image, or one batch of images, a time step; equally many, all of the same size and number of images.
-            Any channel format. No destination may be a source or belong to the input state.
+            Any channel format. No destination may share memory with a source or with the input state.
         recurrent_input_state : MPSRNNRecurrentImageState, optional
             Where to start; from zero if omitted.
         recurrent_output_states : list, optional
@@ -128,22 +139,29 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
 
         Raises
         ------
-        BadArgumentError, BadTypeError
-            Before anything is encoded or appended.
+        BadArgumentError, BadTypeError, LifetimeError
+            Before anything is encoded, appended or counted. A LifetimeError is about a temporary image or state: it
+            belongs to another command buffer, or has fewer reads left than this call makes, one for each place where it
+            occurs among the sources and as the input state.
         """
-        check_output_list(recurrent_output_states, "recurrent_output_states")
-        check_forward_stack(self._cells)
-        check_command_buffer(command_buffer, self.device)
-        checks = SequenceChecks(self.device, source_images, "source_images", self.input_feature_channels)
-        destinations = checks.destinations(destination_images, "destination_images", self.output_feature_channels)
-        checks.state(recurrent_input_state, "recurrent_input_state", self._cells)
-        checks.aliasing(destinations, "destination_images")
-        wanted = 0
-        if recurrent_output_states is not None:
-            wanted = len(destinations) if self._store_all_intermediate_states else 1
-        states = encode_sequence(self._h, command_buffer, checks.sources, destinations, recurrent_input_state, wanted)
-        if recurrent_output_states is not None:
-            recurrent_output_states.extend(states)
+        _encode(
+            self,
+            command_buffer,
+            ("source_images", "destination_images"),
+            source_images,
+            destination_images,
+            recurrent_input_state,
+            recurrent_output_states,
+        )
+
+    def encode(
+        self, command_buffer, source_image, destination_image, recurrent_input_state=None, recurrent_output_states=None
+    ):
+        """Encode the layer over one image: `encode_sequence` of a single time step. Ours, not Apple's, whose header
+        has a call like this in its examples alone."""
+        names = ("source_image", "destination_image")
+        sources, destinations = [source_image], [destination_image]
+        _encode(self, command_buffer, names, sources, destinations, recurrent_input_state, recurrent_output_states)
 
     def encode_bidirectional_sequence(
         self,
@@ -176,9 +194,9 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
             Where both stacks start, each at its own end, with an entry for every layer. Ours, not Apple's, whose
             stacks start from zero.
         """
-        check_command_buffer(command_buffer, self.device)
+        command = check_command_buffer(command_buffer, self.device)
         directions = Directions.of(self._cells)
-        checks = SequenceChecks(self.device, source_sequence, "source_sequence", directions.input_channels)
+        checks = SequenceChecks(command, source_sequence, "source_sequence", directions.input_channels)
         first = second = None
         mode = self._bidirectional_combine_mode
         if mode != MPSRNNBidirectionalCombineMode.NONE:
@@ -191,7 +209,8 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         checks.state(recurrent_input_state, "recurrent_input_state", self._cells)
         checks.aliasing(first or (), "destination_forward_images")
         checks.aliasing(second or (), "destination_backward_images")
-        encode_bidirectional(self._h, command_buffer, mode, checks.sources, first, second, recurrent_input_state)
+        encode_bidirectional(self._h, command, mode, checks.sources, first, second, recurrent_input_state)
+        checks.finish()
 
     def predict(self, x, state=None, *, return_state=False):
         """Run the layer over an array and wait for the result. Ours, not Apple's.
@@ -210,7 +229,7 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         outputs : ndarray
             The shape of `x` with `output_feature_channels` channels; the dtype of `x`.
         state : MPSRNNRecurrentImageState
-            Only if `return_state`.
+            Only if `return_state`; never temporary.
         """
         frames = as_pixels(x, "x", (4, 5), (MPSImageFeatureChannelFormat.FLOAT32, MPSImageFeatureChannelFormat.FLOAT16))
         if frames.shape[-1] != self.input_feature_channels:
@@ -218,11 +237,11 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         wants_state = boolean(return_state, "return_state")
         check_forward_stack(self._cells)
         sources = [MPSImage.from_numpy(self.device, frame) for frame in frames]
-        SequenceChecks(self.device, sources, "x", self.input_feature_channels, "x").state(state, "state", self._cells)
+        command = self._queue.make_command_buffer()
+        SequenceChecks(command, sources, "x", self.input_feature_channels, "x").state(state, "state", self._cells)
         destinations = [_destination(self, source) for source in sources]
         outputs = np.empty((*frames.shape[:-1], self.output_feature_channels), frames.dtype)
-        command = self._queue.make_command_buffer()
-        states = encode_sequence(self._h, command, sources, destinations, state, 1 if wants_state else 0)
+        states = encode_sequence(self._h, command, sources, destinations, state, 1 if wants_state else 0, False)
         command.commit()
         command.wait_until_completed()
         for image, output in zip(destinations, outputs):
@@ -232,6 +251,7 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
     cdef dict _settings(self):
         settings = MPSCNNKernel._settings(self)
         settings["store_all_intermediate_states"] = self._store_all_intermediate_states
+        settings["recurrent_output_is_temporary"] = self._recurrent_output_is_temporary
         settings["bidirectional_combine_mode"] = int(self._bidirectional_combine_mode)
         return settings
 
@@ -246,6 +266,26 @@ cdef _create(MPSRNNImageInferenceLayer layer):
         status = api.image_layer_create(layer.device._h, cells, count, &layer._h, &error)
     PyMem_Free(cells)
     check(status, &error)
+
+
+cdef _encode(MPSRNNImageInferenceLayer layer, command_buffer, tuple names, sources, destinations, state, output_states):
+    """Encode a forward sequence. `names` are what messages call sources and destinations."""
+    check_output_list(output_states, "recurrent_output_states")
+    check_forward_stack(layer._cells)
+    command = check_command_buffer(command_buffer, layer.device)
+    source_name, destination_name = names
+    checks = SequenceChecks(command, sources, source_name, layer.input_feature_channels)
+    written = checks.destinations(destinations, destination_name, layer.output_feature_channels)
+    checks.state(state, "recurrent_input_state", layer._cells)
+    checks.aliasing(written, destination_name)
+    wanted = 0
+    if output_states is not None:
+        wanted = len(written) if layer._store_all_intermediate_states else 1
+    are_temporary = layer._recurrent_output_is_temporary
+    states = encode_sequence(layer._h, command, checks.sources, written, state, wanted, are_temporary)
+    checks.finish()
+    if output_states is not None:
+        output_states.extend(states)
 
 
 cdef MPSImage _destination(MPSRNNImageInferenceLayer layer, MPSImage source):

@@ -6,7 +6,7 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from .arguments import integer
 from .enums import MPSImageFeatureChannelFormat
 from .errors import BadArgumentError, BadTypeError, LifetimeError, OutOfMemoryError
-from .image import as_pixels
+from .image_access import as_pixels
 from .state_resources import Resource
 from .temporary import ReadCount
 
@@ -160,9 +160,9 @@ cdef MPSRNNRecurrentImageState _create(MTLDevice device, list outputs, list memo
         raise OutOfMemoryError(f"no memory for {2 * count} handles")
     try:
         for i in range(count):
-            images[i] = (<MPSImage>outputs[i])._h
+            images[i] = (<MPSImage>outputs[i])._owner._h
             if memories[i] is not None:
-                images[count + i] = (<MPSImage>memories[i])._h
+                images[count + i] = (<MPSImage>memories[i])._owner._h
         check(api.image_state_create(images, images + count, count, &handle, &error), &error)
     finally:
         PyMem_Free(images)
@@ -172,7 +172,7 @@ cdef MPSRNNRecurrentImageState _create(MTLDevice device, list outputs, list memo
 cdef _part(MPSRNNRecurrentImageState state, for_layer_index, native.mpsrnn_state_part part):
     cdef size_t layer = integer(for_layer_index, "for_layer_index")
     cdef native.mpsrnn_image handle = api.image_state_copy_image(state._handle(), layer, part)
-    return None if handle == NULL else wrap_image(handle, state.device)
+    return None if handle == NULL else wrap_image(handle, state.device, state._read_count)
 
 
 cdef MTLTexture _texture(MPSRNNRecurrentImageState state, size_t layer, native.mpsrnn_state_part part):

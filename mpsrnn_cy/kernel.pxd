@@ -21,3 +21,5 @@ cdef class MPSCNNKernel(MPSKernel):
     cdef object _source_feature_channel_max_count
     cdef object _edge_mode
     cdef object _padding
+    # None for the default.
+    cdef object _destination_image_allocator

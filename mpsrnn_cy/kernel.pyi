@@ -40,6 +40,7 @@ class MPSKernel:
 class MPSCNNKernel(MPSKernel):
     def __new__(cls, *args: NoReturn, **kwargs: Any) -> MPSCNNKernel: ...
     padding: object
+    destination_image_allocator: object
     @property
     def offset(self) -> MPSOffset: ...
     @offset.setter

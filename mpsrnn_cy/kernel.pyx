@@ -11,6 +11,7 @@ from .arguments import label as checked_label
 from .device import MTLCreateSystemDefaultDevice
 from .enums import MPSImageEdgeMode, MPSKernelOptions
 from .errors import BadArgumentError, BadTypeError
+from .image import MPSTemporaryImage
 from .structures import MPSOffset, MPSRectNoClip, offset_of, region_of
 
 __all__ = ["MPSCNNKernel", "MPSKernel"]
@@ -222,6 +223,25 @@ cdef class MPSCNNKernel(MPSKernel):
         self._padding = value
 
     @property
+    def destination_image_allocator(self):
+        """An object that would make destinations: its ``image(for_, image_descriptor, kernel)`` returns one for a
+        command buffer. `MPSTemporaryImage.default_allocator` at first, which None stands for when set. Otherwise as
+        `padding`."""
+        allocator = self._destination_image_allocator
+        return MPSTemporaryImage.default_allocator() if allocator is None else allocator
+
+    @destination_image_allocator.setter
+    def destination_image_allocator(self, value):
+        if value is MPSTemporaryImage.default_allocator():
+            value = None
+        if value is not None and not callable(getattr(value, "image", None)):
+            raise BadTypeError(
+                f"destination_image_allocator: got {value!r} ({type(value).__name__}), expected an object with a "
+                "method image"
+            )
+        self._destination_image_allocator = value
+
+    @property
     def kernel_width(self):
         """Columns of the window over the input in the bottom layer, of its first gate with input weights; else 1.
 
@@ -275,6 +295,7 @@ cdef class MPSCNNKernel(MPSKernel):
             "source_feature_channel_max_count": self._source_feature_channel_max_count,
             "edge_mode": int(self._edge_mode),
             "padding": self._padding,
+            "destination_image_allocator": self._destination_image_allocator,
         })
         return settings
 

@@ -77,10 +77,10 @@ cdef extern from "mpsrnn.h" nogil:
         uint32_t usage
         uint32_t storage_mode
 
-    ctypedef struct mpsrnn_texture_storage:
+    ctypedef struct mpsrnn_storage:
         uint64_t identity
         uint64_t size
-        uint32_t first_slice
+        uint32_t first_slice, slices
 
     ctypedef struct mpsrnn_image_descriptor:
         uint32_t width, height, channels, images
@@ -163,12 +163,14 @@ cdef extern from "mpsrnn.h" nogil:
         mpsrnn_status (*texture_create)(mpsrnn_device, const mpsrnn_texture_descriptor *, mpsrnn_texture *,
                                         mpsrnn_error *) noexcept nogil
         void (*texture_get_descriptor)(mpsrnn_texture, mpsrnn_texture_descriptor *) noexcept nogil
-        void (*texture_get_storage)(mpsrnn_texture, mpsrnn_texture_storage *) noexcept nogil
+        void (*texture_get_storage)(mpsrnn_texture, mpsrnn_storage *) noexcept nogil
         mpsrnn_status (*image_create)(mpsrnn_device, const mpsrnn_image_descriptor *, mpsrnn_image *,
                                       mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_create_over)(mpsrnn_texture, uint32_t, uint32_t, uint32_t, mpsrnn_image *,
                                            mpsrnn_error *) noexcept nogil
         void (*image_get_descriptor)(mpsrnn_image, mpsrnn_image_descriptor *) noexcept nogil
+        void (*image_get_texture_descriptor)(mpsrnn_image, mpsrnn_texture_descriptor *) noexcept nogil
+        void (*image_get_storage)(mpsrnn_image, mpsrnn_storage *) noexcept nogil
         mpsrnn_status (*image_copy_texture)(mpsrnn_image, mpsrnn_texture *, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_write)(mpsrnn_image, const void *, const mpsrnn_image_region *,
                                      mpsrnn_error *) noexcept nogil
@@ -177,7 +179,8 @@ cdef extern from "mpsrnn.h" nogil:
                                             mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_layer_encode_sequence)(mpsrnn_image_layer, mpsrnn_command, const mpsrnn_image *,
                                                      const mpsrnn_image *, size_t, mpsrnn_image_state,
-                                                     mpsrnn_image_state *, size_t, mpsrnn_error *) noexcept nogil
+                                                     mpsrnn_image_state *, size_t, cbool,
+                                                     mpsrnn_error *) noexcept nogil
         mpsrnn_status (*image_layer_encode_bidirectional)(mpsrnn_image_layer, mpsrnn_command, const mpsrnn_image *,
                                                           const mpsrnn_image *, const mpsrnn_image *, size_t,
                                                           mpsrnn_combine, mpsrnn_image_state,

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 from .arguments import instance_of
 from .cells import Cell, CellKind
-from .device import MTLDevice
+from .device import MTLCommandBuffer
 from .enums import MTLTextureUsage
 from .errors import BadArgumentError
 from .image import MPSImage
 from .image_state import MPSRNNRecurrentImageState
 from .layer_checks import check_list
+from .temporary import Reads
 
 __all__ = ["SequenceChecks"]
 
@@ -21,8 +22,8 @@ class SequenceChecks:
 
     Parameters
     ----------
-    device
-        The device of the layer.
+    command_buffer
+        What will be encoded into, on the device of the layer.
     source_images
         What the caller passed.
     name
@@ -34,14 +35,23 @@ class SequenceChecks:
     """
 
     def __init__(
-        self, device: MTLDevice, source_images: object, name: str, channels: int, origin: str | None = None
+        self,
+        command_buffer: MTLCommandBuffer,
+        source_images: object,
+        name: str,
+        channels: int,
+        origin: str | None = None,
     ) -> None:
-        self._device = device
+        self._device = command_buffer.device
+        self._reads = Reads(command_buffer)
         self._name = name
         self._origin = origin or f"{name}[0]"
         self.sources = check_list(source_images, name, MPSImage, "image")
         self._extent = _extent(self.sources[0])
-        self._read = {source.storage_id: f"{name}[{index}]" for index, source in enumerate(self.sources)}
+        self._read: dict[int, list[tuple[int, int, str]]] = {}
+        for index, source in enumerate(self.sources):
+            self._reads.add(source, f"{name}[{index}]")
+            self._note_read(source, f"{name}[{index}]")
         self._check_all(self.sources, name, channels, MTLTextureUsage.SHADER_READ)
 
     def destinations(self, images: object, name: str, channels: int) -> list[MPSImage]:
@@ -51,6 +61,8 @@ class SequenceChecks:
             raise BadArgumentError(
                 f"{name}: got {len(checked)} images, expected {len(self.sources)}, one per source image"
             )
+        for index, image in enumerate(checked):
+            self._reads.check_write(image, f"{name}[{index}]")
         self._check_all(checked, name, channels, MTLTextureUsage.SHADER_WRITE)
         return checked
 
@@ -63,6 +75,7 @@ class SequenceChecks:
         if state is None:
             return
         given = instance_of(state, name, MPSRNNRecurrentImageState)
+        self._reads.add(given, name)
         if given.number_of_layers != len(cells):
             raise BadArgumentError(f"{name}: got the state of {given.number_of_layers} layers, expected {len(cells)}")
         for index, cell in enumerate(cells):
@@ -74,14 +87,23 @@ class SequenceChecks:
                 if image is not None:
                     usage = MTLTextureUsage.SHADER_READ
                     self._check_image(image, f"{name}, layer {index}", cell.output_channels, usage)
-                    self._read[image.storage_id] = f"layer {index} of {name}"
+                    self._note_read(image, f"layer {index} of {name}")
 
     def aliasing(self, destinations: Sequence[MPSImage], name: str) -> None:
-        """Check that no destination is read by the same call."""
+        """Check that no destination shares memory with what the same call reads."""
         for index, destination in enumerate(destinations):
-            alias = self._read.get(destination.storage_id)
-            if alias is not None:
-                raise BadArgumentError(f"{name}[{index}]: got the image that is {alias}, expected another")
+            storage, first, end = destination.storage_range
+            for read_first, read_end, alias in self._read.get(storage, ()):
+                if first < read_end and read_first < end:
+                    raise BadArgumentError(f"{name}[{index}]: got an image that shares memory with {alias}")
+
+    def finish(self) -> None:
+        """Lower the read counts of temporaries, once the call has been encoded."""
+        self._reads.finish()
+
+    def _note_read(self, image: MPSImage, name: str) -> None:
+        storage, first, end = image.storage_range
+        self._read.setdefault(storage, []).append((first, end, name))
 
     def _check_all(self, images: Sequence[MPSImage], name: str, channels: int, usage: MTLTextureUsage) -> None:
         for index, image in enumerate(images):

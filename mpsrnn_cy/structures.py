@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeVar
 
-from .arguments import integer
+from .arguments import INTEGER_MAXIMUM, integer, span
 from .errors import BadTypeError
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "MTLRegion",
     "MTLSize",
     "offset_of",
+    "range_of",
     "region_of",
     "structure_of",
 ]
@@ -104,6 +105,14 @@ def structure_of(value: object, name: str, structure: type[_StructureT]) -> _Str
 def offset_of(value: object, name: str) -> MPSOffset:
     """Check an offset: three integers of 64 bits."""
     return _triple_of(value, name, MPSOffset, -(2**63), 2**63 - 1)
+
+
+def range_of(value: object, name: str, limit: int | None) -> tuple[int, int]:
+    """Check a range as Apple's NSRange has it: the first of some things, and how many, at least one."""
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise BadTypeError(f"{name}: got {value!r}, expected (location, length)")
+    first, count = value
+    return span(first, count, 2 * INTEGER_MAXIMUM if limit is None else limit, name)
 
 
 def region_of(value: object, name: str) -> MTLRegion:

@@ -9,8 +9,8 @@ cdef class MTLTexture:
     cdef str _label
 
 
-# A new texture; the descriptor has been checked.
-cdef MTLTexture create_texture(MTLDevice device, const native.mpsrnn_texture_descriptor *descriptor)
+# A new texture, as a MTLTextureDescriptor says but for its storage mode.
+cdef MTLTexture create_texture(MTLDevice device, descriptor, storage_mode)
 
 # The texture over a handle, of which it takes the reference.
 cdef MTLTexture wrap_texture(native.mpsrnn_texture handle, MTLDevice device)

@@ -94,18 +94,30 @@ cdef class MTLTexture:
         return _storage(self).size
 
 
-cdef native.mpsrnn_texture_storage _storage(MTLTexture texture) noexcept:
-    cdef native.mpsrnn_texture_storage storage
+cdef native.mpsrnn_storage _storage(MTLTexture texture) noexcept:
+    cdef native.mpsrnn_storage storage
     api.texture_get_storage(texture._h, &storage)
     return storage
 
 
-cdef MTLTexture create_texture(MTLDevice device, const native.mpsrnn_texture_descriptor *descriptor):
+cdef MTLTexture create_texture(MTLDevice device, descriptor, storage_mode):
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
     cdef native.mpsrnn_texture handle = NULL
+    cdef native.mpsrnn_texture_descriptor d
+    if descriptor.texture_type == MTLTextureType.TYPE_2D and descriptor.array_length != 1:
+        raise BadArgumentError(
+            f"descriptor.array_length: got {descriptor.array_length} for TYPE_2D, expected 1, or TYPE_2D_ARRAY"
+        )
+    d.texture_type = descriptor.texture_type
+    d.pixel_format = descriptor.pixel_format
+    d.width = descriptor.width
+    d.height = descriptor.height
+    d.slices = descriptor.array_length
+    d.usage = descriptor.usage
+    d.storage_mode = storage_mode
     with nogil:
-        status = api.texture_create(device._h, descriptor, &handle, &error)
+        status = api.texture_create(device._h, &d, &handle, &error)
     check(status, &error)
     return wrap_texture(handle, device)
 
@@ -120,17 +132,5 @@ cdef MTLTexture wrap_texture(native.mpsrnn_texture handle, MTLDevice device):
 
 def make_texture(MTLDevice device, descriptor):
     """Make a texture as `MTLDevice.make_texture` does."""
-    cdef native.mpsrnn_texture_descriptor d
     described = instance_of(descriptor, "descriptor", MTLTextureDescriptor)
-    if described.texture_type == MTLTextureType.TYPE_2D and described.array_length != 1:
-        raise BadArgumentError(
-            f"descriptor.array_length: got {described.array_length} for TYPE_2D, expected 1, or TYPE_2D_ARRAY"
-        )
-    d.texture_type = described.texture_type
-    d.pixel_format = described.pixel_format
-    d.width = described.width
-    d.height = described.height
-    d.slices = described.array_length
-    d.usage = described.usage
-    d.storage_mode = described.storage_mode
-    return create_texture(device, &d)
+    return create_texture(device, described, described.storage_mode)

@@ -67,6 +67,8 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .image_create = mcy_image_handle_create,
         .image_create_over = mcy_image_create_over,
         .image_get_descriptor = mcy_image_get_descriptor,
+        .image_get_texture_descriptor = mcy_image_get_texture_descriptor,
+        .image_get_storage = mcy_image_get_storage,
         .image_copy_texture = mcy_image_copy_texture,
         .image_write = mcy_image_write,
         .image_read = mcy_image_read,

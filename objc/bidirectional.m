@@ -28,7 +28,7 @@ static mpsrnn_status make_results(bidirectional *b, mpsrnn_error *error)
     mpsrnn_status status = MPSRNN_STATUS_OK;
     for (size_t i = 0; i < 2 * count && status == MPSRNN_STATUS_OK; ++i) {
         const mcy_sequence *q = i < count ? &b->forward : &b->backward;
-        status = mcy_sequence_make_image(q, output_channels(q), &b->results[i], error);
+        status = mcy_sequence_make_image(q, output_channels(q), MTLStorageModePrivate, &b->results[i], error);
     }
     return status;
 }

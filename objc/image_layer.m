@@ -73,7 +73,7 @@ mpsrnn_status mcy_image_layer_encode_sequence(mpsrnn_image_layer layer, mpsrnn_c
                                               const mpsrnn_image *sources, const mpsrnn_image *destinations,
                                               size_t count, mpsrnn_image_state state_in,
                                               mpsrnn_image_state *states_out, size_t state_count,
-                                              mpsrnn_error *error)
+                                              bool private_states, mpsrnn_error *error)
 {
     if (count == 0) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "a sequence of 0 images; at least 1 expected");
@@ -82,6 +82,7 @@ mpsrnn_status mcy_image_layer_encode_sequence(mpsrnn_image_layer layer, mpsrnn_c
     mcy_sequence q = mcy_sequence_over((MCYImageLayer *)layer, (MCYCommand *)command, sources, count, state_in);
     q.destinations = (MCYImage **)destinations;
     q.state_count = state_count;
+    q.has_private_states = private_states;
     pthread_mutex_lock(&q.command->lock);
     mpsrnn_status status = encode_sequence(&q, error);
     pthread_mutex_unlock(&q.command->lock);

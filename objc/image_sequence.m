@@ -144,7 +144,8 @@ static MCYImage *memory_before(const mcy_sequence *q, size_t step, size_t layer)
 }
 
 /* Whatever the format of the destination, what recurs is float32: half would drift over long sequences. */
-mpsrnn_status mcy_sequence_make_image(const mcy_sequence *q, uint32_t channels, MCYImage **out, mpsrnn_error *error)
+mpsrnn_status mcy_sequence_make_image(const mcy_sequence *q, uint32_t channels, MTLStorageMode storage_mode,
+                                      MCYImage **out, mpsrnn_error *error)
 {
     if (*out) {
         return MPSRNN_STATUS_OK;
@@ -156,21 +157,23 @@ mpsrnn_status mcy_sequence_make_image(const mcy_sequence *q, uint32_t channels, 
         .images = q->images,
         .channel_format = 4,
         .usage = MTLTextureUsageShaderRead | MTLTextureUsageShaderWrite,
-        .storage_mode = MTLStorageModeShared,
+        .storage_mode = (uint32_t)storage_mode,
     };
     return mcy_image_create(q->layer->device, &descriptor, out, error);
 }
 
 static mpsrnn_status make_state(const mcy_sequence *q, size_t step, MCYImageState *state, mpsrnn_error *error)
 {
+    const MTLStorageMode storage_mode = keeps_state(q, step) && !q->has_private_states ? MTLStorageModeShared
+                                                                                        : MTLStorageModePrivate;
     mpsrnn_status status = MPSRNN_STATUS_OK;
     for (size_t l = 0; l < q->cell_count && status == MPSRNN_STATUS_OK; ++l) {
         const uint32_t channels = q->cells[l]->output_channels;
         if (keeps_output(q, step, l)) {
-            status = mcy_sequence_make_image(q, channels, &state->outputs[l], error);
+            status = mcy_sequence_make_image(q, channels, storage_mode, &state->outputs[l], error);
         }
         if (status == MPSRNN_STATUS_OK && q->cells[l]->kind == MPSRNN_CELL_LSTM) {
-            status = mcy_sequence_make_image(q, channels, &state->memories[l], error);
+            status = mcy_sequence_make_image(q, channels, storage_mode, &state->memories[l], error);
         }
     }
     return status;
@@ -196,6 +199,11 @@ static mpsrnn_status make_states(mcy_sequence *q, mpsrnn_error *error)
     return status;
 }
 
+static mpsrnn_status make_private_image(const mcy_sequence *q, uint32_t channels, MCYImage **out, mpsrnn_error *error)
+{
+    return mcy_sequence_make_image(q, channels, MTLStorageModePrivate, out, error);
+}
+
 static mpsrnn_status make_scratch(mcy_sequence *q, mpsrnn_error *error)
 {
     q->scratch = calloc(q->cell_count * SCRATCH_COUNT, sizeof *q->scratch);
@@ -207,13 +215,13 @@ static mpsrnn_status make_scratch(mcy_sequence *q, mpsrnn_error *error)
         const mcy_cell *cell = q->cells[l];
         MCYImage **images = &q->scratch[l * SCRATCH_COUNT];
         if (cell->stage_count == 2) {
-            status = mcy_sequence_make_image(q, cell->output_channels, &images[SCRATCH_GATE], error);
+            status = make_private_image(q, cell->output_channels, &images[SCRATCH_GATE], error);
         }
         if (status == MPSRNN_STATUS_OK && cell->kind == MPSRNN_CELL_GRU && cell->has_recurrent) {
-            status = mcy_sequence_make_image(q, cell->output_channels, &images[SCRATCH_RESET], error);
+            status = make_private_image(q, cell->output_channels, &images[SCRATCH_RESET], error);
         }
         if (status == MPSRNN_STATUS_OK && cell->kind == MPSRNN_CELL_GRU && cell->has_memory) {
-            status = mcy_sequence_make_image(q, cell->output_channels, &images[SCRATCH_UPDATED], error);
+            status = make_private_image(q, cell->output_channels, &images[SCRATCH_UPDATED], error);
         }
     }
     return status;

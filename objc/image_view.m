@@ -73,6 +73,16 @@ mpsrnn_status mcy_image_create_over(mpsrnn_texture handle, uint32_t first_slice,
     return status;
 }
 
+void mcy_image_get_texture_descriptor(mpsrnn_image image, mpsrnn_texture_descriptor *descriptor)
+{
+    mcy_describe_texture(((MCYImage *)image)->texture, descriptor);
+}
+
+void mcy_image_get_storage(mpsrnn_image image, mpsrnn_storage *storage)
+{
+    mcy_read_storage(((MCYImage *)image)->texture, storage);
+}
+
 mpsrnn_status mcy_image_copy_texture(mpsrnn_image handle, mpsrnn_texture *out, mpsrnn_error *error)
 {
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];

@@ -75,12 +75,12 @@ typedef struct {
     uint32_t storage_mode;              /* MTLStorageMode: 0 shared, 2 private */
 } mpsrnn_texture_descriptor;
 
-/* The memory behind a texture: views of one texture have its identity, and a range of its slices. */
+/* The memory behind a texture or an image: what shares memory has one identity, and a range of its slices. */
 typedef struct {
     uint64_t identity;
     uint64_t size;                      /* bytes of the whole */
-    uint32_t first_slice;
-} mpsrnn_texture_storage;
+    uint32_t first_slice, slices;
+} mpsrnn_storage;
 
 /* ---- Image ---- */
 
@@ -195,7 +195,7 @@ typedef struct {
     mpsrnn_status (*texture_create)(mpsrnn_device device, const mpsrnn_texture_descriptor *descriptor,
                                     mpsrnn_texture *out, mpsrnn_error *error);
     void (*texture_get_descriptor)(mpsrnn_texture texture, mpsrnn_texture_descriptor *descriptor);
-    void (*texture_get_storage)(mpsrnn_texture texture, mpsrnn_texture_storage *storage);
+    void (*texture_get_storage)(mpsrnn_texture texture, mpsrnn_storage *storage);
 
     mpsrnn_status (*image_create)(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor, mpsrnn_image *out,
                                   mpsrnn_error *error);
@@ -203,6 +203,8 @@ typedef struct {
     mpsrnn_status (*image_create_over)(mpsrnn_texture texture, uint32_t first_slice, uint32_t images, uint32_t channels,
                                        mpsrnn_image *out, mpsrnn_error *error);
     void (*image_get_descriptor)(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+    void (*image_get_texture_descriptor)(mpsrnn_image image, mpsrnn_texture_descriptor *descriptor);
+    void (*image_get_storage)(mpsrnn_image image, mpsrnn_storage *storage);
     /* The texture of an image, with a reference for the caller. */
     mpsrnn_status (*image_copy_texture)(mpsrnn_image image, mpsrnn_texture *out, mpsrnn_error *error);
     /* Elements are of the image's channel format: uint8, uint16, half or float. Components of a slice beyond the
@@ -216,12 +218,12 @@ typedef struct {
     mpsrnn_status (*image_layer_create)(mpsrnn_device device, const mpsrnn_cell *cells, size_t count,
                                         mpsrnn_image_layer *out, mpsrnn_error *error);
     /* Encodes `count` time steps. `state_in` may be NULL: zero. `state_count` is 0, 1 (the last step's state) or
-     * `count`; that many states are stored in `states_out`. */
+     * `count`; that many states are stored in `states_out`, out of the CPU's reach if `private_states`. */
     mpsrnn_status (*image_layer_encode_sequence)(mpsrnn_image_layer layer, mpsrnn_command command,
                                                  const mpsrnn_image *sources, const mpsrnn_image *destinations,
                                                  size_t count, mpsrnn_image_state state_in,
                                                  mpsrnn_image_state *states_out, size_t state_count,
-                                                 mpsrnn_error *error);
+                                                 bool private_states, mpsrnn_error *error);
 
     /* Encodes the forward layers over the sequence and the backward layers over the reversed one; the result for time
      * step t is stored at index t. NONE: into `forward` and `backward`, either NULL where no layer has that direction.

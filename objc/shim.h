@@ -108,6 +108,9 @@ enum { MCY_MAX_SIDE = 16384, MCY_MAX_SLICES = 2048 };      /* of any Metal devic
 MTLPixelFormat mcy_pixel_format(uint32_t components, uint32_t channel_format);
 BOOL mcy_read_pixel_format(MTLPixelFormat format, uint32_t *components, uint32_t *channel_format);
 
+void mcy_describe_texture(id<MTLTexture> texture, mpsrnn_texture_descriptor *descriptor);
+void mcy_read_storage(id<MTLTexture> texture, mpsrnn_storage *storage);
+
 /* A new texture, or nil; arguments have been checked. */
 id<MTLTexture> mcy_new_texture(MCYDevice *device, const mpsrnn_texture_descriptor *descriptor);
 
@@ -229,6 +232,7 @@ typedef struct {
     uint32_t width, height, images;
     MCYImageState *state_in;                    /* with an entry for every cell of the layer; nil: zero */
     size_t state_count;                         /* states of the last steps to keep: 0, 1 or all */
+    BOOL has_private_states;                    /* of those */
 
     MCYImageState **states;                     /* by step; a step whose state nobody keeps shares one of two */
     MCYImage **scratch;                         /* by cell: what its first dispatch leaves to its second */
@@ -250,8 +254,8 @@ void mcy_sequence_encode(const mcy_sequence *sequence);
 void mcy_sequence_destroy(mcy_sequence *sequence);
 
 /* A float32 image of the sequence's size, if *out is nil. */
-mpsrnn_status mcy_sequence_make_image(const mcy_sequence *sequence, uint32_t channels, MCYImage **out,
-                                      mpsrnn_error *error);
+mpsrnn_status mcy_sequence_make_image(const mcy_sequence *sequence, uint32_t channels, MTLStorageMode storage_mode,
+                                      MCYImage **out, mpsrnn_error *error);
 void mcy_bind_image(id<MTLComputeCommandEncoder> encoder, MCYImage *image, NSUInteger index);
 
 /* ---- matrix.m ---- */
@@ -378,12 +382,14 @@ void mcy_command_get_info(mpsrnn_command command, mpsrnn_command_info *info);
 mpsrnn_status mcy_texture_create(mpsrnn_device device, const mpsrnn_texture_descriptor *descriptor, mpsrnn_texture *out,
                                  mpsrnn_error *error);
 void mcy_texture_get_descriptor(mpsrnn_texture texture, mpsrnn_texture_descriptor *descriptor);
-void mcy_texture_get_storage(mpsrnn_texture texture, mpsrnn_texture_storage *storage);
+void mcy_texture_get_storage(mpsrnn_texture texture, mpsrnn_storage *storage);
 mpsrnn_status mcy_image_handle_create(mpsrnn_device device, const mpsrnn_image_descriptor *descriptor,
                                       mpsrnn_image *out, mpsrnn_error *error);
 mpsrnn_status mcy_image_create_over(mpsrnn_texture texture, uint32_t first_slice, uint32_t images, uint32_t channels,
                                     mpsrnn_image *out, mpsrnn_error *error);
 void mcy_image_get_descriptor(mpsrnn_image image, mpsrnn_image_descriptor *descriptor);
+void mcy_image_get_texture_descriptor(mpsrnn_image image, mpsrnn_texture_descriptor *descriptor);
+void mcy_image_get_storage(mpsrnn_image image, mpsrnn_storage *storage);
 mpsrnn_status mcy_image_copy_texture(mpsrnn_image image, mpsrnn_texture *out, mpsrnn_error *error);
 mpsrnn_status mcy_image_write(mpsrnn_image image, const void *bytes, const mpsrnn_image_region *region,
                               mpsrnn_error *error);
@@ -394,7 +400,7 @@ mpsrnn_status mcy_image_layer_encode_sequence(mpsrnn_image_layer layer, mpsrnn_c
                                               const mpsrnn_image *sources, const mpsrnn_image *destinations,
                                               size_t count, mpsrnn_image_state state_in,
                                               mpsrnn_image_state *states_out, size_t state_count,
-                                              mpsrnn_error *error);
+                                              bool private_states, mpsrnn_error *error);
 mpsrnn_status mcy_image_layer_encode_bidirectional(mpsrnn_image_layer layer, mpsrnn_command command,
                                                    const mpsrnn_image *sources, const mpsrnn_image *forward,
                                                    const mpsrnn_image *backward, size_t count, mpsrnn_combine combine,

@@ -105,28 +105,37 @@ mpsrnn_status mcy_texture_create(mpsrnn_device handle, const mpsrnn_texture_desc
     return status;
 }
 
-void mcy_texture_get_descriptor(mpsrnn_texture handle, mpsrnn_texture_descriptor *descriptor)
+void mcy_describe_texture(id<MTLTexture> texture, mpsrnn_texture_descriptor *descriptor)
 {
-    id<MTLTexture> metal = ((MCYTexture *)handle)->metal;
-    descriptor->texture_type = (uint32_t)[metal textureType];
-    descriptor->pixel_format = (uint32_t)[metal pixelFormat];
-    descriptor->width = (uint32_t)[metal width];
-    descriptor->height = (uint32_t)[metal height];
-    descriptor->slices = (uint32_t)[metal arrayLength];
-    descriptor->usage = (uint32_t)[metal usage];
-    descriptor->storage_mode = (uint32_t)[metal storageMode];
+    descriptor->texture_type = (uint32_t)[texture textureType];
+    descriptor->pixel_format = (uint32_t)[texture pixelFormat];
+    descriptor->width = (uint32_t)[texture width];
+    descriptor->height = (uint32_t)[texture height];
+    descriptor->slices = (uint32_t)[texture arrayLength];
+    descriptor->usage = (uint32_t)[texture usage];
+    descriptor->storage_mode = (uint32_t)[texture storageMode];
 }
 
-void mcy_texture_get_storage(mpsrnn_texture handle, mpsrnn_texture_storage *storage)
+void mcy_texture_get_descriptor(mpsrnn_texture texture, mpsrnn_texture_descriptor *descriptor)
+{
+    mcy_describe_texture(((MCYTexture *)texture)->metal, descriptor);
+}
+
+void mcy_read_storage(id<MTLTexture> texture, mpsrnn_storage *storage)
 {
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
-    id<MTLTexture> metal = ((MCYTexture *)handle)->metal;
+    storage->slices = (uint32_t)[texture arrayLength];
     storage->first_slice = 0;
-    while ([metal parentTexture]) {
-        storage->first_slice += (uint32_t)[metal parentRelativeSlice];
-        metal = [metal parentTexture];
+    while ([texture parentTexture]) {
+        storage->first_slice += (uint32_t)[texture parentRelativeSlice];
+        texture = [texture parentTexture];
     }
-    storage->identity = (uint64_t)(uintptr_t)metal;
-    storage->size = [metal allocatedSize];
+    storage->identity = (uint64_t)(uintptr_t)texture;
+    storage->size = [texture allocatedSize];
     [pool drain];
+}
+
+void mcy_texture_get_storage(mpsrnn_texture texture, mpsrnn_storage *storage)
+{
+    mcy_read_storage(((MCYTexture *)texture)->metal, storage);
 }

@@ -206,17 +206,17 @@ ENCODES: dict[str, tuple[Callable[[Scene], dict[str, Any]], type[mps.Error], str
     "destination is h of the bottom layer": (
         destinations(destination, lambda scene: scene.state.get_recurrent_output_image(0)),
         Value,
-        r"^destination_images\[1\]: got the image that is layer 0 of recurrent_input_state, expected another$",
+        r"^destination_images\[1\]: got an image that shares memory with layer 0 of recurrent_input_state$",
     ),
     "destination is h of the top layer": (
         destinations(lambda scene: scene.state.get_recurrent_output_image(1), destination),
         Value,
-        r"^destination_images\[0\]: got the image that is layer 1 of recurrent_input_state, expected another$",
+        r"^destination_images\[0\]: got an image that shares memory with layer 1 of recurrent_input_state$",
     ),
     "destination is a memory cell": (
         destinations(destination, lambda scene: scene.state.get_memory_cell_image(1)),
         Value,
-        r"^destination_images\[1\]: got the image that is layer 1 of recurrent_input_state, expected another$",
+        r"^destination_images\[1\]: got an image that shares memory with layer 1 of recurrent_input_state$",
     ),
     "state list": (
         only(recurrent_input_state=[]),
