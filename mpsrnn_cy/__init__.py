@@ -7,13 +7,7 @@ initialisers are the constructor with the Swift labels in snake_case.
 from .buffer import MTLBuffer
 from .convolution import MPSCNNConvolutionDescriptor, MPSNNNeuronDescriptor
 from .descriptors import MPSGRUDescriptor, MPSLSTMDescriptor, MPSRNNDescriptor, MPSRNNSingleGateDescriptor
-from .device import (
-    MTLCommandBuffer,
-    MTLCommandQueue,
-    MTLCopyAllDevices,
-    MTLCreateSystemDefaultDevice,
-    MTLDevice,
-)
+from .device import MTLCommandBuffer, MTLCommandQueue, MTLCopyAllDevices, MTLCreateSystemDefaultDevice, MTLDevice
 from .enums import (
     MPSCNNConvolutionWeightsLayout,
     MPSCNNNeuronType,
@@ -23,6 +17,8 @@ from .enums import (
     MPSImageEdgeMode,
     MPSImageFeatureChannelFormat,
     MPSKernelOptions,
+    MPSNNConvolutionAccumulatorPrecisionOption,
+    MPSPurgeableState,
     MPSRNNBidirectionalCombineMode,
     MPSRNNMatrixId,
     MPSRNNSequenceDirection,
@@ -37,6 +33,7 @@ from .enums import (
 from .errors import (
     BadArgumentError,
     BadTypeError,
+    ClosedError,
     CommandError,
     Error,
     InternalError,
@@ -78,6 +75,7 @@ from .texture import MTLTexture
 from .texture_descriptor import MTLTextureDescriptor
 from .training_layer import MPSRNNMatrixTrainingLayer
 from .training_state import MPSRNNMatrixTrainingState
+from .unarchiver import MPSKeyedUnarchiver
 from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
@@ -87,6 +85,7 @@ __all__ = [
     "ArrayDataSource",
     "BadArgumentError",
     "BadTypeError",
+    "ClosedError",
     "CommandError",
     "Error",
     "InternalError",
@@ -112,11 +111,14 @@ __all__ = [
     "MPSImageReadWriteParams",
     "MPSKernel",
     "MPSKernelOptions",
+    "MPSKeyedUnarchiver",
     "MPSLSTMDescriptor",
     "MPSMatrix",
     "MPSMatrixDescriptor",
+    "MPSNNConvolutionAccumulatorPrecisionOption",
     "MPSNNNeuronDescriptor",
     "MPSOffset",
+    "MPSPurgeableState",
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",

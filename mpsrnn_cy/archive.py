@@ -25,7 +25,7 @@ from .arguments import Buffer, buffer_view
 from .cells import IMAGE_CELLS, MATRIX_CELLS, TRAINING_CELLS, Cell, CellFamily
 from .errors import BadArgumentError, BadTypeError
 
-__all__ = ["VERSION", "Setting", "decode_layer", "encode_layer"]
+__all__ = ["VERSION", "Setting", "archived_class", "decode_layer", "encode_layer"]
 
 Setting: TypeAlias = bool | int | str | list[Any] | None
 """The value of a property that is archived with a layer; a structure of Apple's is a list of such."""
@@ -108,9 +108,7 @@ def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, S
     BadTypeError
         If `data` is no buffer of bytes.
     """
-    view = buffer_view(data, "data", np.uint8)
-    archive = data if type(data) is bytes else view.tobytes()
-    fields = _current(read_entry(archive))
+    archive, fields = _opened(data)
     found = fields.take("class", str)
     if found != class_name:
         raise BadArgumentError(f"data: got an archive of {reprlib.repr(found)}, expected one of {class_name}")
@@ -124,6 +122,25 @@ def decode_layer(data: Buffer, class_name: str) -> tuple[list[Cell], dict[str, S
     cells = build_cells(fields.take("cells", list), tensors, _FAMILIES.get(class_name, IMAGE_CELLS))
     tensors.check_all_taken()
     return cells, settings
+
+
+def archived_class(data: Buffer) -> str:
+    """Read which class of layer an archive says it holds; anything may be said there.
+
+    Raises
+    ------
+    BadArgumentError
+        If `data` does not begin like an archive.
+    """
+    _, fields = _opened(data)
+    return fields.take("class", str)
+
+
+def _opened(data: Buffer) -> tuple[bytes, Fields]:
+    """The bytes of an archive, and its entry of this version."""
+    view = buffer_view(data, "data", np.uint8)
+    archive = data if type(data) is bytes else view.tobytes()
+    return archive, _current(read_entry(archive))
 
 
 def _current(entry: object) -> Fields:

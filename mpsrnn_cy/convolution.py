@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -233,6 +234,63 @@ class MPSCNNConvolutionDescriptor(PropertyHolder):
             raise BadArgumentError(f"variance: got {lowest} with epsilon {number}, expected sums above 0")
         self._values["batch_normalization"] = BatchNormalization(**kept, epsilon=number)
 
+    def set_neuron_type(self, neuron_type: MPSCNNNeuronType, parameter_a: float, parameter_b: float) -> None:
+        """Set the neuron, any but PReLU. Deprecated, as Apple's: set `fused_neuron_descriptor`."""
+        _deprecated("set_neuron_type()")
+        neuron = MPSNNNeuronDescriptor.cnn_neuron_descriptor(neuron_type, parameter_a, parameter_b)
+        self.fused_neuron_descriptor = neuron
+
+    def set_neuron_to_prelu_with_parameters_a(self, a: Buffer) -> None:
+        """Set a PReLU neuron with one a per output channel. Deprecated, as Apple's: set `fused_neuron_descriptor`."""
+        _deprecated("set_neuron_to_prelu_with_parameters_a()")
+        parameters = finite_float32(a, "a", self.output_feature_channels)
+        self.fused_neuron_descriptor = MPSNNNeuronDescriptor.cnn_neuron_prelu_descriptor(parameters)
+
+    def neuron_type(self) -> MPSCNNNeuronType:
+        """Get the function of the neuron. Deprecated, as Apple's: read `fused_neuron_descriptor`."""
+        _deprecated("neuron_type()")
+        return self.fused_neuron_descriptor.neuron_type
+
+    def neuron_parameter_a(self) -> float:
+        """Get parameter a of the neuron. Deprecated, as Apple's: read `fused_neuron_descriptor`."""
+        _deprecated("neuron_parameter_a()")
+        return self.fused_neuron_descriptor.a
+
+    def neuron_parameter_b(self) -> float:
+        """Get parameter b of the neuron. Deprecated, as Apple's: read `fused_neuron_descriptor`."""
+        _deprecated("neuron_parameter_b()")
+        return self.fused_neuron_descriptor.b
+
+    @property
+    def neuron(self) -> MPSNNNeuronDescriptor | None:
+        """The neuron, None if its type is NONE. Deprecated, as Apple's: use `fused_neuron_descriptor`.
+
+        Apple's is a kernel; here its descriptor takes its place.
+        """
+        _deprecated("neuron")
+        neuron = self.fused_neuron_descriptor
+        return None if neuron.neuron_type == MPSCNNNeuronType.NONE else neuron
+
+    @neuron.setter
+    def neuron(self, value: MPSNNNeuronDescriptor | None) -> None:
+        _deprecated("neuron")
+        if value is None:
+            value = MPSNNNeuronDescriptor.cnn_neuron_descriptor(MPSCNNNeuronType.NONE)
+        self.fused_neuron_descriptor = instance_of(value, "MPSCNNConvolutionDescriptor.neuron", MPSNNNeuronDescriptor)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        properties = dict(state)
+        normalization = properties.pop("batch_normalization", None)
+        super().__setstate__(properties)
+        if normalization is not None:
+            self.set_batch_normalization_parameters_for_inference_with_mean(**normalization)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if self.batch_normalization is not None:
+            state["batch_normalization"] = asdict(self.batch_normalization)
+        return state
+
     def __copy__(self: _ConvolutionT) -> _ConvolutionT:
         copied = super().__copy__()
         copied.fused_neuron_descriptor = self.fused_neuron_descriptor.copy()
@@ -241,6 +299,15 @@ class MPSCNNConvolutionDescriptor(PropertyHolder):
     def copy(self: _ConvolutionT) -> _ConvolutionT:
         """Make an independent copy, the neuron included."""
         return self.__copy__()
+
+
+def _deprecated(member: str) -> None:
+    """Warn the caller of a deprecated member of `MPSCNNConvolutionDescriptor`."""
+    warnings.warn(
+        f"MPSCNNConvolutionDescriptor.{member} is deprecated, as Apple's is; use fused_neuron_descriptor",
+        DeprecationWarning,
+        stacklevel=3,
+    )
 
 
 def check_groups(groups: int, input_channels: int, output_channels: int, name: str) -> None:

@@ -250,8 +250,8 @@ class MPSPurgeableState(IntEnum):
     EMPTY = 4
 
 
-class MPSNNConvolutionAccumulatorPrecisionOption(IntEnum):
-    """Precision in which a convolution adds up its products."""
+class MPSNNConvolutionAccumulatorPrecisionOption(IntFlag):
+    """Precision in which a convolution adds up its products; a set of one bit. The recurrent layers add in float32."""
 
     HALF = 0
     FLOAT = 1

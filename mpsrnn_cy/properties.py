@@ -15,7 +15,8 @@ _PropertyT = TypeVar("_PropertyT", bound="Property[Any]")
 class PropertyHolder:
     """Base of objects made of `Property` attributes; setting any other attribute is an error.
 
-    Copies are independent: the values of a copy can be set without changing the original.
+    Copies are independent: the values of a copy can be set without changing the original. What is pickled is checked
+    like what is set when it comes back.
     """
 
     __slots__ = ("_values",)
@@ -32,6 +33,13 @@ class PropertyHolder:
         copied = type(self).__new__(type(self))
         copied._values = dict(self._values)
         return copied
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(self._values)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def __repr__(self) -> str:
         """Show the properties that differ from their defaults, in the order of declaration."""

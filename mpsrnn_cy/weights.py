@@ -46,7 +46,7 @@ class MPSCNNConvolutionDataSource(Protocol):
     ``kernel_weights_data_type()``
         Not called: a recurrent layer keeps weights as its descriptor's `use_float32_weights` says.
     ``copy(with_=None, device=None)``
-        Called when a layer is copied; without it the copy shares the source.
+        Not called: a layer has read its sources, so that its copies need none.
     """
 
     @abstractmethod
@@ -180,9 +180,26 @@ class ArrayDataSource:
         """Return the order of the axes of the weights."""
         return MPSCNNConvolutionWeightsLayout.OHWI
 
+    def kernel_weights_data_type(self) -> MPSDataType:
+        """Return FLOAT16, Apple's default. Recurrent layers do not ask: see `use_float32_weights`."""
+        return MPSDataType.FLOAT16
+
     def copy(self, with_: object = None, device: object = None) -> ArrayDataSource:
         """Return the source itself, which cannot change; both arguments are Apple's and have no effect."""
         return self
+
+    def __copy__(self) -> ArrayDataSource:
+        return self
+
+    def __deepcopy__(self, memo: object) -> ArrayDataSource:
+        return self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Come out of a pickle, where arrays forget that they are read-only."""
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        self.__dict__.update(state)
 
 
 def _array(value: object, name: str, dtypes: tuple[type[np.generic], ...]) -> npt.NDArray[Any]:

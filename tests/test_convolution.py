@@ -211,7 +211,11 @@ def test_convolution_neuron_is_checked_and_not_shared() -> None:
         descriptor.fused_neuron_descriptor = None  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize("copier", [MPSCNNConvolutionDescriptor.copy, copy.copy, copy.deepcopy])
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.mark.parametrize("copier", [MPSCNNConvolutionDescriptor.copy, copy.copy, copy.deepcopy, pickled])
 def test_convolution_copies_are_independent(copier: Any) -> None:
     descriptor = MPSCNNConvolutionDescriptor(3, 3, 4, 4)
     descriptor.dilation_rate_x = 2
@@ -221,6 +225,63 @@ def test_convolution_copies_are_independent(copier: Any) -> None:
     assert copied.dilation_rate_x == 2
     assert descriptor.groups == 1
     assert descriptor.fused_neuron_descriptor.a == 0.0
+
+
+def test_convolution_keeps_everything_in_a_pickle() -> None:
+    descriptor = MPSCNNConvolutionDescriptor(5, 1, 4, 2)
+    descriptor.dilation_rate_y = 3
+    descriptor.fused_neuron_descriptor = make_prelu(np.array([0.5, -2.0], np.float32))
+    numbers = {name: np.array([1.5, 2.5], np.float32) for name in ("mean", "variance", "gamma", "beta")}
+    descriptor.set_batch_normalization_parameters_for_inference_with_mean(**numbers, epsilon=0.25)
+    back = pickled(descriptor)
+    assert repr(back) == repr(descriptor)
+    assert back.fused_neuron_descriptor == descriptor.fused_neuron_descriptor
+    assert not back.fused_neuron_descriptor.data.flags.writeable
+    normalization = back.batch_normalization
+    assert normalization.epsilon == 0.25
+    for name, expected in numbers.items():
+        np.testing.assert_array_equal(getattr(normalization, name), expected, strict=True)
+        assert not getattr(normalization, name).flags.writeable
+
+
+def test_what_comes_out_of_a_pickle_is_checked() -> None:
+    with pytest.raises(BadArgumentError, match=r"^MPSCNNConvolutionDescriptor\.groups: got 0"):
+        MPSCNNConvolutionDescriptor(3, 3, 4, 4).__setstate__({"groups": 0})
+
+
+def test_deprecated_members_are_those_of_the_fused_neuron() -> None:
+    descriptor = MPSCNNConvolutionDescriptor(3, 3, 4, 2)
+    with pytest.warns(DeprecationWarning, match=r"neuron is deprecated, as Apple's is; use fused_neuron_descriptor"):
+        assert descriptor.neuron is None
+    with pytest.warns(DeprecationWarning, match=r"set_neuron_type\(\) is deprecated"):
+        descriptor.set_neuron_type(MPSCNNNeuronType.HARD_SIGMOID, 0.25, 0.75)
+    assert descriptor.fused_neuron_descriptor == make_neuron(MPSCNNNeuronType.HARD_SIGMOID, 0.25, 0.75)
+    with pytest.warns(DeprecationWarning, match=r"neuron_type\(\) is deprecated"):
+        assert descriptor.neuron_type() is MPSCNNNeuronType.HARD_SIGMOID
+    with pytest.warns(DeprecationWarning, match=r"neuron_parameter_a\(\) is deprecated"):
+        assert descriptor.neuron_parameter_a() == 0.25
+    with pytest.warns(DeprecationWarning, match=r"neuron_parameter_b\(\) is deprecated"):
+        assert descriptor.neuron_parameter_b() == 0.75
+    with pytest.warns(DeprecationWarning, match=r"set_neuron_to_prelu_with_parameters_a\(\) is deprecated"):
+        descriptor.set_neuron_to_prelu_with_parameters_a(np.array([1.0, 2.0], np.float32))
+    assert descriptor.fused_neuron_descriptor == make_prelu(np.array([1.0, 2.0], np.float32))
+    with pytest.warns(DeprecationWarning, match="neuron is deprecated"):
+        assert descriptor.neuron is descriptor.fused_neuron_descriptor
+    with pytest.warns(DeprecationWarning, match="neuron is deprecated"):
+        descriptor.neuron = None
+    assert descriptor.fused_neuron_descriptor == make_neuron(MPSCNNNeuronType.NONE)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_deprecated_members_check() -> None:
+    descriptor = MPSCNNConvolutionDescriptor(3, 3, 4, 2)
+    with pytest.raises(BadArgumentError, match=r"^a: got 12 bytes, expected 8 bytes \(2 elements\) of float32$"):
+        descriptor.set_neuron_to_prelu_with_parameters_a(np.ones(3, np.float32))
+    with pytest.raises(BadTypeError, match=r"^MPSCNNConvolutionDescriptor\.neuron: got 'RELU'"):
+        descriptor.neuron = "RELU"  # type: ignore[assignment]
+    with pytest.raises(BadTypeError, match=r"^a: got .x."):
+        descriptor.set_neuron_type(MPSCNNNeuronType.RELU, "x", 0.0)  # type: ignore[arg-type]
+    assert descriptor.fused_neuron_descriptor == make_neuron(MPSCNNNeuronType.NONE)
 
 
 def test_convolution_repr_tells_what_was_set() -> None:

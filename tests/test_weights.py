@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -100,6 +102,25 @@ def test_quantised_weights() -> None:
     looked_up = ArrayDataSource(ramp(np.uint8), lookup_table=table)
     assert looked_up.weights_quantization_type() is MPSCNNWeightsQuantizationType.LOOKUP_TABLE
     np.testing.assert_array_equal(looked_up.lookup_table_for_uint8_kernel(), table)
+
+
+def test_pickled_source_is_read_only_again() -> None:
+    source = ArrayDataSource(np.ones((2, 1, 1, 3), np.float32), np.ones(2, np.float32), label="W")
+    back = pickle.loads(pickle.dumps(source))
+    assert repr(back) == repr(source)
+    np.testing.assert_array_equal(back.weights(), source.weights(), strict=True)
+    assert not back.weights().flags.writeable
+    assert not back.bias_terms().flags.writeable
+
+
+@pytest.mark.parametrize("copier", [ArrayDataSource.copy, copy.copy, copy.deepcopy])
+def test_a_copy_is_the_source_itself(copier: Any) -> None:
+    source = ArrayDataSource(np.ones((2, 1, 1, 3), np.float32))
+    assert copier(source) is source
+
+
+def test_type_of_kernel_weights_is_apples_default() -> None:
+    assert ArrayDataSource(np.ones((2, 1, 1, 3), np.float32)).kernel_weights_data_type() is MPSDataType.FLOAT16
 
 
 def test_repr() -> None:
