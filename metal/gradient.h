@@ -61,16 +61,17 @@ static inline void add_back(thread row_values<ROWS> &sums, device const gradient
     if (first == MPSRNN_ABSENT || at.row >= step.rows) {
         return;
     }
-    ulong delta[ROWS];
+    device const float4 *delta = step.delta;
+    ulong first_delta[ROWS];
     for (int i = 0; i < ROWS; ++i) {
         const uint row = min(at.row + uint(i), step.rows - 1);      // the results of rows that are not there go unused
-        delta[i] = (ulong(row) * gates + gate) * p.slices;
+        first_delta[i] = (ulong(row) * gates + gate) * p.slices;
     }
     device const vec<T, 4> *w = weights + (first + at.slice * p.slices * 4);
     for (uint s = 0; s < p.slices; ++s) {
         float4 value[ROWS];
         for (int i = 0; i < ROWS; ++i) {
-            value[i] = step.delta[delta[i] + s];
+            value[i] = delta[first_delta[i] + s];
         }
         for (int k = 0; k < 4; ++k) {
             const float4 column = float4(w[k]);

@@ -74,9 +74,9 @@ static inline void run_gates(device const gradient_step &step, device const vec<
         }
         if (!SPLITS_OUTPUT) {
             output_gate(step, channels, row, at, p);
-            const float4 delta = step.delta[sum_index(row, 4, MPSRNN_GATE_OUTPUT, at, p)];
-            from_output.row[i] = peephole(MPSRNN_GATE_OUTPUT, delta, channels, at.slice);
         }
+        const float4 delta = step.delta[sum_index(row, 4, MPSRNN_GATE_OUTPUT, at, p)];
+        from_output.row[i] += peephole(MPSRNN_GATE_OUTPUT, delta, channels, at.slice);
         memory_gates(step, from_output.row[i], channels, row, at, p);
     }
 }

@@ -115,9 +115,12 @@ static inline void add_product(thread row_sums<GATES, ROWS> &sums, device const 
                 value[i] = load(x + ulong(i) * stride, s * 4, channels);
             }
         }
+        #pragma unroll
         for (int k = 0; k < 4; ++k) {
+            #pragma unroll
             for (int g = 0; g < GATES; ++g) {
                 const float4 column = float4(w[k * GATES + g]);
+                #pragma unroll
                 for (int i = 0; i < ROWS; ++i) {
                     sums.gate[g][i] += column * value[i][k];
                 }

@@ -16,26 +16,22 @@ struct weight_gradient {
 };
 static_assert(sizeof(weight_gradient) == MPSRNN_WEIGHT_GRADIENT_SIZE, "the layout of mpsrnn_weight_gradient");
 
-// Slice `slice` of the operand of row `row`.
-static inline float4 operand_of(device const gradient_step &step, uint operand, uint row, uint slice,
-                                constant mpsrnn_weight_gradient_params &p)
+// What the delta of a step is multiplied with; there is nothing for MPSRNN_OPERAND_ONE.
+static inline device const float4 *operand_of(device const gradient_step &step, uint operand)
 {
-    const ulong index = ulong(row) * p.slices + slice;
     switch (operand) {
-    case MPSRNN_OPERAND_SOURCE:
-        return step.source[ulong(row) * p.input_slices + slice];
     case MPSRNN_OPERAND_OUTPUT:
-        return step.output_in[index];
+        return step.output_in;
     case MPSRNN_OPERAND_MEMORY_IN:
-        return step.memory_in[index];
+        return step.memory_in;
     case MPSRNN_OPERAND_MEMORY:
-        return step.memory[index];
+        return step.memory;
     case MPSRNN_OPERAND_RESET:
-        return step.reset[index];
+        return step.reset;
     case MPSRNN_OPERAND_UPDATED:
-        return step.updated[index];
+        return step.updated;
     default:
-        return float4(1.0f);
+        return step.source;
     }
 }
 
@@ -63,21 +59,23 @@ kernel void matrix_gradient(
     if (at.x * 4 >= g.columns || at.y >= p.slices) {
         return;
     }
+    const uint operand_slices = g.operand == MPSRNN_OPERAND_SOURCE ? p.input_slices : p.slices;
     float4 sums[4];
     for (int k = 0; k < 4; ++k) {
         sums[k] = float4(0.0f);
     }
     for (uint t = 0; t < p.steps; ++t) {
-        device const gradient_step &step = steps[t];
+        device const float4 *delta = steps[t].delta + (g.gate * p.slices + at.y);
+        device const float4 *operand = operand_of(steps[t], g.operand) + at.x;
         float4 part[4];
         for (int k = 0; k < 4; ++k) {
             part[k] = float4(0.0f);
         }
-        for (uint row = 0; row < step.rows; ++row) {
-            const float4 delta = step.delta[(ulong(row) * p.gates + g.gate) * p.slices + at.y];
-            const float4 operand = operand_of(step, g.operand, row, at.x, p);
+        for (uint row = 0; row < steps[t].rows; ++row) {
+            const float4 left = delta[ulong(row) * p.gates * p.slices];
+            const float4 right = operand[ulong(row) * operand_slices];
             for (int k = 0; k < 4; ++k) {
-                part[k] += operand * delta[k];
+                part[k] += right * left[k];
             }
         }
         for (int k = 0; k < 4; ++k) {
@@ -104,11 +102,17 @@ kernel void vector_gradient(
     }
     float4 sum = float4(0.0f);
     for (uint t = 0; t < p.steps; ++t) {
-        device const gradient_step &step = steps[t];
+        device const float4 *delta = steps[t].delta + (g.gate * p.slices + at.x);
         float4 part = float4(0.0f);
-        for (uint row = 0; row < step.rows; ++row) {
-            part += step.delta[(ulong(row) * p.gates + g.gate) * p.slices + at.x]
-                  * operand_of(step, g.operand, row, at.x, p);
+        if (g.operand == MPSRNN_OPERAND_ONE) {
+            for (uint row = 0; row < steps[t].rows; ++row) {
+                part += delta[ulong(row) * p.gates * p.slices];
+            }
+        } else {
+            device const float4 *operand = operand_of(steps[t], g.operand) + at.x;
+            for (uint row = 0; row < steps[t].rows; ++row) {
+                part += delta[ulong(row) * p.gates * p.slices] * operand[ulong(row) * p.slices];
+            }
         }
         sum += part;
     }

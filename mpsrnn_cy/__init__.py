@@ -1,4 +1,4 @@
-"""Apple's recurrent layers over images for Python, on Metal where there is Metal and on the CPU everywhere else.
+"""Apple's recurrent layers for Python, on Metal where there is Metal and on the CPU everywhere else.
 
 Classes carry Apple's names. Properties and methods are Apple's Swift names in snake_case, enum cases in CAPITALS, and
 initialisers are the constructor with the Swift labels in snake_case.
@@ -24,6 +24,7 @@ from .enums import (
     MPSImageFeatureChannelFormat,
     MPSKernelOptions,
     MPSRNNBidirectionalCombineMode,
+    MPSRNNMatrixId,
     MPSRNNSequenceDirection,
     MPSStateResourceType,
     MTLCommandBufferStatus,
@@ -53,6 +54,7 @@ from .image_state import MPSRNNRecurrentImageState
 from .kernel import MPSCNNKernel, MPSKernel
 from .matrix import MPSMatrix, MPSTemporaryMatrix
 from .matrix_descriptor import MPSMatrixDescriptor, MPSVectorDescriptor
+from .matrix_layer import MPSRNNMatrixInferenceLayer
 from .matrix_state import MPSRNNRecurrentMatrixState
 from .state import MPSState
 from .state_batch import MPSStateBatchIncrementReadCount, MPSStateBatchResourceSize, MPSStateBatchSynchronize
@@ -68,6 +70,8 @@ from .structures import (
 )
 from .texture import MTLTexture
 from .texture_descriptor import MTLTextureDescriptor
+from .training_layer import MPSRNNMatrixTrainingLayer
+from .training_state import MPSRNNMatrixTrainingState
 from .vector import MPSTemporaryVector, MPSVector
 from .weights import ArrayDataSource, MPSCNNConvolutionDataSource
 
@@ -106,6 +110,10 @@ __all__ = [
     "MPSRNNBidirectionalCombineMode",
     "MPSRNNDescriptor",
     "MPSRNNImageInferenceLayer",
+    "MPSRNNMatrixId",
+    "MPSRNNMatrixInferenceLayer",
+    "MPSRNNMatrixTrainingLayer",
+    "MPSRNNMatrixTrainingState",
     "MPSRNNRecurrentImageState",
     "MPSRNNRecurrentMatrixState",
     "MPSRNNSequenceDirection",

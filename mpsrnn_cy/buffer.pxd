@@ -13,4 +13,9 @@ cdef class MTLBuffer:
     cdef Py_ssize_t _stride
 
 
+# New memory; arguments have been checked.
 cdef MTLBuffer create_buffer(MTLDevice device, size_t length, storage_mode)
+
+# Shared memory that `owner` keeps alive, and that is not moved or freed while it does; the owner is kept until neither
+# the buffer nor what has been encoded needs it. BadArgumentError, about `name`, if the device cannot use the memory.
+cdef MTLBuffer create_buffer_over(MTLDevice device, size_t address, size_t length, owner, name)

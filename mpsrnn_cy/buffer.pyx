@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES
+from cpython.ref cimport Py_DECREF, Py_INCREF
 
 import numpy as np
 
@@ -14,6 +15,16 @@ from .texture_descriptor import storage_mode_of
 from .device cimport api, check
 
 __all__ = ["MTLBuffer", "make_buffer"]
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030D0000
+    #define mcy_is_finalizing Py_IsFinalizing
+    #else
+    #define mcy_is_finalizing _Py_IsFinalizing
+    #endif
+    """
+    bint mcy_is_finalizing() nogil
 
 cdef object _key = object()
 
@@ -121,9 +132,37 @@ cdef MTLBuffer _wrap_buffer(native.mpsrnn_buffer handle, MTLDevice device, stora
     return buffer
 
 
-def make_buffer(MTLDevice device, length, bytes, options):
+cdef MTLBuffer create_buffer_over(MTLDevice device, size_t address, size_t length, owner, name):
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef native.mpsrnn_buffer handle = NULL
+    # Given back by _return_memory, which is called once for every buffer that could be made.
+    Py_INCREF(owner)
+    with nogil:
+        status = api.buffer_create_no_copy(
+            device._h, <void *>address, length, _return_memory, <void *>owner, &handle, &error
+        )
+    if status != native.MPSRNN_STATUS_OK:
+        Py_DECREF(owner)
+    if status == native.MPSRNN_STATUS_BAD_ARGUMENT:
+        raise BadArgumentError(f"{name}: got {error.message.decode('utf-8', 'replace')}")
+    check(status, &error)
+    return _wrap_buffer(handle, device, MTLStorageMode.SHARED)
+
+
+cdef void _return_memory(void *owner) noexcept nogil:
+    """Let the owner of memory go that no kernel will use any more; on any thread."""
+    # An interpreter that is shutting down has no lock to give, and frees nothing any more.
+    if not mcy_is_finalizing():
+        with gil:
+            Py_DECREF(<object>owner)
+
+
+def make_buffer(MTLDevice device, length, bytes, bytes_no_copy, options):
     """Make a buffer as `MTLDevice.make_buffer` does."""
     mode = storage_mode_of(options, "options")
+    if bytes_no_copy is not None:
+        return _buffer_over(device, length, bytes, bytes_no_copy, mode)
     if bytes is None:
         if length is None:
             raise BadArgumentError("length: got None, expected the length of the buffer, or bytes to fill it from")
@@ -137,6 +176,22 @@ def make_buffer(MTLDevice device, length, bytes, options):
     buffer = create_buffer(device, size, mode)
     np.frombuffer(buffer, np.uint8)[...] = source[:size]
     return buffer
+
+
+def _buffer_over(device, length, bytes, memory, mode):
+    """A buffer in the caller's memory."""
+    if bytes is not None:
+        raise BadArgumentError("bytes_no_copy: got it besides bytes, expected one of them")
+    if mode == MTLStorageMode.PRIVATE:
+        raise BadArgumentError("options: got PRIVATE with bytes_no_copy, which the CPU can reach, expected SHARED")
+    flat = _flat(memory, "bytes_no_copy")
+    if not flat.flags.writeable:
+        raise BadArgumentError("bytes_no_copy: got read-only memory, expected writable memory")
+    size = _checked_length(device, flat.nbytes if length is None else length)
+    if size > flat.nbytes:
+        raise BadArgumentError(f"length: got {size}, expected at most the {flat.nbytes} of bytes_no_copy")
+    # The export, and not only a reference: it keeps what can be resized from doing so.
+    return create_buffer_over(device, flat.ctypes.data, size, memoryview(flat), "bytes_no_copy")
 
 
 def _checked_length(device, length):

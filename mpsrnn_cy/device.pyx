@@ -154,15 +154,18 @@ cdef class MTLDevice:
 
         return make_texture(self, descriptor)
 
-    def make_buffer(self, *, length=None, bytes=None, options=MTLStorageMode.SHARED):
-        """Make a buffer: of zeroed memory, or a copy of the caller's.
+    def make_buffer(self, *, length=None, bytes=None, bytes_no_copy=None, options=MTLStorageMode.SHARED):
+        """Make a buffer: of zeroed memory, a copy of the caller's, or in the caller's.
 
         Parameters
         ----------
         length : int, optional
-            Bytes, 1 to `max_buffer_length`. With `bytes`, how many of those are taken, all if omitted.
+            Bytes, 1 to `max_buffer_length`. With memory of the caller's, how many of it are taken, all if omitted.
         bytes : buffer, optional
             What the buffer starts with: C-contiguous memory of any element type.
+        bytes_no_copy : buffer, optional
+            Memory to use itself: C-contiguous and writable, at an address and of a length that the device can use: a
+            multiple of 16 off the Mac, whole pages there. It is kept alive while kernels or the buffer need it.
         options : MTLStorageMode
             SHARED, or PRIVATE: out of the CPU's reach. Of Apple's resource options the one that matters here.
 
@@ -178,7 +181,7 @@ cdef class MTLDevice:
         # Buffers are made on devices, and their module is built on this one.
         from .buffer import make_buffer
 
-        return make_buffer(self, length, bytes, options)
+        return make_buffer(self, length, bytes, bytes_no_copy, options)
 
 
 cdef native.mpsrnn_device_info _device_info(MTLDevice device) noexcept:

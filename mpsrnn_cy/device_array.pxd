@@ -24,6 +24,8 @@ cdef fill_temporary(DeviceArray array, layout, command_buffer)
 
 # A caller's array, checked, with an axis for the batch in front of the `rank` others.
 cdef elements_of(array, name, rank)
+# Makes `array` a view of such an array's own memory; `steps` name its strides but for the last axis.
+cdef fill_over_array(DeviceArray array, device, elements, steps)
 # What another library's tensor holds, as an array over its memory.
 cdef tensor_array(tensor, name)
 # The elements in memory that the CPU reaches, with the axis for the batch.

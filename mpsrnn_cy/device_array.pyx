@@ -10,10 +10,10 @@ from .arguments import boolean, instance_of, integer
 from .command_checks import check_command_buffer
 from .enums import MTLStorageMode
 from .errors import BadArgumentError, BadTypeError, LifetimeError
-from .matrix_descriptor import data_type_of
+from .matrix_descriptor import Layout, data_type_of
 from .temporary import ReadCount
 
-from .buffer cimport create_buffer
+from .buffer cimport create_buffer, create_buffer_over
 
 __all__ = ["DeviceArray"]
 
@@ -172,6 +172,26 @@ cdef fill_temporary(DeviceArray array, layout, command_buffer):
     buffer = _new_buffer(command.device, layout, MTLStorageMode.PRIVATE)
     array._fill(layout, command.device, None, 0)
     array._read_count = ReadCount(command, type(array).__name__, buffer)
+
+
+cdef fill_over_array(DeviceArray array, device, elements, steps):
+    owner = instance_of(device, "device", MTLDevice)
+    if not elements.flags.writeable:
+        raise BadArgumentError("array: got read-only memory to share, expected writable memory, or copy=True")
+    size = elements.itemsize
+    strides = [size]
+    # The stride of an axis with one element says nothing: what it would be without a gap is as good.
+    for axis in range(elements.ndim - 1, 0, -1):
+        packed = strides[0] * elements.shape[axis]
+        strides.insert(0, elements.strides[axis - 1] if elements.shape[axis - 1] > 1 else packed)
+    if elements.shape[-1] > 1 and elements.strides[-1] != size:
+        raise BadArgumentError(
+            f"array: got {elements.strides[-1]} bytes from one column to the next to share, expected {size}, or copy=True"
+        )
+    layout = Layout(data_type_of(elements.dtype, "array"), elements.shape, tuple(strides)).check(steps)
+    # The export keeps an array that owns its memory from being resized.
+    buffer = create_buffer_over(owner, elements.ctypes.data, layout.length, memoryview(elements), "array")
+    array._fill(layout, owner, buffer, 0)
 
 
 cdef MTLBuffer _new_buffer(MTLDevice device, layout, storage_mode):

@@ -7,10 +7,12 @@ from .arguments import integer
 from .enums import MPSImageFeatureChannelFormat
 from .errors import BadArgumentError, BadTypeError, LifetimeError, OutOfMemoryError
 from .image import as_pixels
+from .state_resources import Resource
 from .temporary import ReadCount
 
 from .device cimport api, check
 from .image cimport MPSImage, wrap_image
+from .texture cimport MTLTexture, wrap_texture
 
 __all__ = ["MPSRNNRecurrentImageState"]
 
@@ -35,7 +37,8 @@ cdef class MPSRNNRecurrentImageState(MPSState):
 
     Made by an encode call, or by `from_numpy`. Its images are float32 whatever the format of the destinations; those an
     encode call made hold their values once the command buffer has completed. A layer only reads a state it is given,
-    so one state can start many sequences.
+    so one state can start many sequences. Its resources are the
+    textures of its images: h and c of every layer.
 
     Attributes
     ----------
@@ -102,6 +105,15 @@ cdef class MPSRNNRecurrentImageState(MPSState):
             raise LifetimeError("MPSRNNRecurrentImageState: its last read has been encoded, its images are gone")
         return owner._h
 
+    cdef list _held(self):
+        held = []
+        for layer in range(self.number_of_layers):
+            for part in (native.MPSRNN_RECURRENT_OUTPUT, native.MPSRNN_MEMORY_CELL):
+                texture = _texture(self, layer, part)
+                if texture is not None:
+                    held.append(Resource.of(texture, "texture"))
+        return held
+
 
 def _float32_images(device, arrays, name, takes_none):
     """An image for every array, and None for None where that may be."""
@@ -161,6 +173,20 @@ cdef _part(MPSRNNRecurrentImageState state, for_layer_index, native.mpsrnn_state
     cdef size_t layer = integer(for_layer_index, "for_layer_index")
     cdef native.mpsrnn_image handle = api.image_state_copy_image(state._handle(), layer, part)
     return None if handle == NULL else wrap_image(handle, state.device)
+
+
+cdef MTLTexture _texture(MPSRNNRecurrentImageState state, size_t layer, native.mpsrnn_state_part part):
+    """The texture of an image of the state, if there is such an image."""
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef native.mpsrnn_texture texture = NULL
+    cdef native.mpsrnn_image image = api.image_state_copy_image(state._handle(), layer, part)
+    if image == NULL:
+        return None
+    status = api.image_copy_texture(image, &texture, &error)
+    api.release(image)
+    check(status, &error)
+    return wrap_texture(texture, state.device)
 
 
 cdef MPSRNNRecurrentImageState wrap_image_state(

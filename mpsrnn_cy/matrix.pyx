@@ -2,16 +2,27 @@
 
 cimport cython
 
-from .arguments import instance_of
+from .arguments import boolean, instance_of
 from .command_checks import check_command_buffer
 from .errors import BadTypeError
 from .matrix_descriptor import MPSMatrixDescriptor, data_type_of
 
-from .device_array cimport elements_of, fill_on_device, fill_over_buffer, fill_temporary, tensor_array, whole_batch
+from .device_array cimport (
+    elements_of,
+    fill_on_device,
+    fill_over_array,
+    fill_over_buffer,
+    fill_temporary,
+    tensor_array,
+    whole_batch,
+)
 
 __all__ = ["MPSMatrix", "MPSTemporaryMatrix"]
 
 cdef object _key = object()
+
+# The strides of an array, as messages call them.
+_STEPS = ("array: bytes from one matrix to the next", "array: bytes from one row to the next")
 
 
 @cython.auto_pickle(False)
@@ -93,7 +104,7 @@ cdef class MPSMatrix(DeviceArray):
         return view
 
     @classmethod
-    def from_numpy(cls, device, array):
+    def from_numpy(cls, device, array, copy=True):
         """Make a matrix from an array. Ours, not Apple's.
 
         Parameters
@@ -102,10 +113,18 @@ cdef class MPSMatrix(DeviceArray):
             Where the matrix lives.
         array : ndarray
             ``(rows, columns)``, or ``(matrices, rows, columns)`` for a batch; float16, float32, bool or an integer
-            dtype. It is copied into rows of the recommended stride.
+            dtype.
+        copy : bool
+            True copies into rows of the recommended stride. False shares the array's own memory, which has to be writable, in C order with at most gaps
+            between rows, and where the device can use it: see `MTLDevice.make_buffer`. It is kept alive as long as
+            the matrix or a kernel needs it.
         """
         _check_persistent(cls)
         elements = elements_of(array, "array", 2)
+        if not boolean(copy, "copy"):
+            shared = MPSMatrix.__new__(MPSMatrix, key=_key)
+            fill_over_array(shared, device, elements, _STEPS)
+            return shared
         matrices, rows, columns = elements.shape
         data_type = data_type_of(elements.dtype, "array")
         matrix = MPSMatrix(device, MPSMatrixDescriptor(rows, columns, data_type=data_type, matrices=matrices))
@@ -113,7 +132,7 @@ cdef class MPSMatrix(DeviceArray):
         return matrix
 
     @classmethod
-    def from_dlpack(cls, device, tensor):
+    def from_dlpack(cls, device, tensor, copy=True):
         """Make a matrix from another library's tensor, like `from_numpy`. Ours, not Apple's.
 
         Parameters
@@ -121,9 +140,11 @@ cdef class MPSMatrix(DeviceArray):
         device : MTLDevice
             Where the matrix lives.
         tensor : object
-            What has ``__dlpack__``, in CPU memory: a PyTorch tensor for example. It is copied.
+            What has ``__dlpack__``, in CPU memory: a PyTorch tensor for example.
+        copy : bool
+            As of `from_numpy`.
         """
-        return cls.from_numpy(device, tensor_array(tensor, "tensor"))
+        return cls.from_numpy(device, tensor_array(tensor, "tensor"), copy)
 
 
 @cython.final

@@ -136,7 +136,7 @@ class MatrixChecks:
                 if matrix is not None:
                     where = f"{name}, layer {index}"
                     storage = self._check(matrix, where, cell.output_channels, (MPSDataType.FLOAT32,))
-                    self._read.append(_rows(View(matrix, 0, rows, cell.output_channels), storage, where))
+                    self._read.append(_rows(View(matrix, 0, given.rows, cell.output_channels), storage, where))
 
     def matrix(self, matrix: MPSMatrix, name: str, shape: tuple[int, int], data_types: Sequence[MPSDataType]) -> View:
         """Check a matrix of a certain shape, without saying whether it is read or written."""

@@ -11,7 +11,7 @@ cdef class NativeViews:
     cdef list _kept
 
 
-# Rows of states as the contract takes them, [state][layer], with what they are in. NULL for none.
+# At most so many rows of states as the contract takes them, [state][layer], with what they are in. NULL for none.
 cdef class NativeStates:
     cdef native.mpsrnn_matrix_state *items
     cdef list _kept

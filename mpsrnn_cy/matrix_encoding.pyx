@@ -69,8 +69,8 @@ cdef NativeStates native_states(list states, size_t rows):
         made._kept.append(state._held())
         fill_matrix_state(state, made.items + count)
         for _ in range(state.number_of_layers):
-            made.items[count].output.rows = rows
-            made.items[count].memory.rows = rows
+            made.items[count].output.rows = min(rows, <size_t>state.rows)
+            made.items[count].memory.rows = made.items[count].output.rows
             count += 1
     return made
 

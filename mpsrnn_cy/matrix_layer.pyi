@@ -1,7 +1,7 @@
 """Types of `matrix_layer.pyx`."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeVar, final, overload
+from typing import Literal, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,8 @@ from .matrix_state import MPSRNNRecurrentMatrixState
 __all__ = ["MPSRNNMatrixInferenceLayer"]
 
 # An array, or a list of arrays: what goes in comes out.
-_FloatsT = TypeVar(
-    "_FloatsT",
-    npt.NDArray[np.float16],
-    npt.NDArray[np.float32],
-    list[npt.NDArray[np.float16]],
-    list[npt.NDArray[np.float32]],
-)
+_FloatArray: TypeAlias = npt.NDArray[np.float16] | npt.NDArray[np.float32]
+_FloatsT = TypeVar("_FloatsT", bound=_FloatArray | list[npt.NDArray[np.float16]] | list[npt.NDArray[np.float32]])
 
 @final
 class MPSRNNMatrixInferenceLayer(MPSKernel):
@@ -70,7 +65,8 @@ class MPSRNNMatrixInferenceLayer(MPSKernel):
         source_matrix: MPSMatrix,
         destination_matrix: MPSMatrix,
         recurrent_input_state: MPSRNNRecurrentMatrixState | None = None,
-    ) -> MPSRNNRecurrentMatrixState: ...
+        recurrent_output_states: list[MPSRNNRecurrentMatrixState] | None = None,
+    ) -> None: ...
     def encode_bidirectional_sequence(
         self,
         command_buffer: MTLCommandBuffer,

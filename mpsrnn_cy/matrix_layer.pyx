@@ -149,31 +149,24 @@ cdef class MPSRNNMatrixInferenceLayer(MPSKernel):
         BadArgumentError, BadTypeError, LifetimeError
             Before anything is encoded or appended.
         """
-        check_output_list(recurrent_output_states, "recurrent_output_states")
-        check_forward_stack(self._cells)
-        command = check_command_buffer(command_buffer, self.device)
-        checks = MatrixChecks(self.device, command)
-        sources = checks.sources(
-            source_matrices, "source_matrices", self.input_feature_channels, source_offsets, "source_offsets"
-        )
-        destinations = checks.destinations(
-            sources,
-            destination_matrices,
-            "destination_matrices",
-            self.output_feature_channels,
-            destination_offsets,
-            "destination_offsets",
-        )
-        checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
-        checks.check_overlap()
-        states = []
-        if recurrent_output_states is not None:
-            wanted = len(sources) if self._store_all_intermediate_states else 1
-            states = new_states(command, self._cells, sources[0].rows, wanted, self._recurrent_output_is_temporary)
-        encode_sequence(self._h, command, sources, destinations, recurrent_input_state, states)
-        checks.finish()
-        if recurrent_output_states is not None:
-            recurrent_output_states.extend(states)
+        names = ("source_matrices", "destination_matrices")
+        offsets = (source_offsets, destination_offsets)
+        matrices = (source_matrices, destination_matrices)
+        _encode(self, command_buffer, names, matrices, offsets, recurrent_input_state, recurrent_output_states)
+
+    def encode(
+        self,
+        command_buffer,
+        source_matrix,
+        destination_matrix,
+        recurrent_input_state=None,
+        recurrent_output_states=None,
+    ):
+        """Encode the layer over one matrix: `encode_sequence` of a single time step. Ours, not Apple's, whose header
+        has a call like this in its examples alone."""
+        names = ("source_matrix", "destination_matrix")
+        matrices = ([source_matrix], [destination_matrix])
+        _encode(self, command_buffer, names, matrices, (None, None), recurrent_input_state, recurrent_output_states)
 
     def encode_bidirectional_sequence(
         self,
@@ -284,3 +277,25 @@ cdef _create(MPSRNNMatrixInferenceLayer layer):
         status = api.matrix_layer_create(layer.device._h, cells, count, &layer._h, &error)
     PyMem_Free(cells)
     check(status, &error)
+
+
+cdef _encode(MPSRNNMatrixInferenceLayer layer, command_buffer, names, matrices, offsets, state, output_states):
+    """Encode a forward sequence; pairs are of sources and destinations."""
+    check_output_list(output_states, "recurrent_output_states")
+    check_forward_stack(layer._cells)
+    command = check_command_buffer(command_buffer, layer.device)
+    checks = MatrixChecks(layer.device, command)
+    sources = checks.sources(matrices[0], names[0], layer.input_feature_channels, offsets[0], "source_offsets")
+    destinations = checks.destinations(
+        sources, matrices[1], names[1], layer.output_feature_channels, offsets[1], "destination_offsets"
+    )
+    checks.state(state, "recurrent_input_state", layer._cells, sources[0].rows)
+    checks.check_overlap()
+    states = []
+    if output_states is not None:
+        wanted = len(sources) if layer._store_all_intermediate_states else 1
+        states = new_states(command, layer._cells, sources[0].rows, wanted, layer._recurrent_output_is_temporary)
+    encode_sequence(layer._h, command, sources, destinations, state, states)
+    checks.finish()
+    if output_states is not None:
+        output_states.extend(states)

@@ -187,6 +187,8 @@ cdef extern from "mpsrnn.h" nogil:
         size_t (*image_state_layer_count)(mpsrnn_image_state) noexcept nogil
         mpsrnn_image (*image_state_copy_image)(mpsrnn_image_state, size_t, mpsrnn_state_part) noexcept nogil
         mpsrnn_status (*buffer_create)(mpsrnn_device, size_t, uint32_t, mpsrnn_buffer *, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*buffer_create_no_copy)(mpsrnn_device, void *, size_t, mpsrnn_completion, void *,
+                                               mpsrnn_buffer *, mpsrnn_error *) noexcept nogil
         size_t (*buffer_length)(mpsrnn_buffer) noexcept nogil
         void *(*buffer_contents)(mpsrnn_buffer) noexcept nogil
         mpsrnn_status (*command_copy_matrix)(mpsrnn_command, const mpsrnn_matrix *, const mpsrnn_matrix *,

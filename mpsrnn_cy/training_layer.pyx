@@ -348,7 +348,8 @@ cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
             Apple's Swift label; it goes with `source_gradients`.
         recurrent_input_state : MPSRNNRecurrentMatrixState, optional
             Gradients with respect to the recurrent state after the last time step, in place of h and c, as a gradient
-            call over the later part of a sequence has returned them; zero if omitted.
+            call over the later part of the sequences has returned them; zero if omitted, and in rows that it lacks,
+            for sequences that ended before that part.
         recurrent_output_states : list, optional
             Appended to: gradients with respect to the recurrent state before the first time step, or with
             `store_all_intermediate_states` before every one, in the order of the time steps.
@@ -371,7 +372,8 @@ cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
         states = check_training_states(checks, training_states, sources, cell_layout(self._cells[0]), self.device)
         views = check_weights(checks, weights, "weights", self._slots, (weight_data_type(self._cells[0]),))
         checks.add_reads(views)
-        checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
+        # Rows that it lacks are zero: their sequences ended before the later part of which it is.
+        checks.state(recurrent_input_state, "recurrent_input_state", self._cells, 1)
         below = gradients = None
         if destination_gradients is not None:
             below = checks.destinations(

@@ -2,14 +2,28 @@
 
 cimport cython
 
-from .arguments import instance_of
+from .arguments import boolean, instance_of
 from .command_checks import check_command_buffer
 from .errors import BadTypeError
 from .matrix_descriptor import MPSVectorDescriptor, data_type_of
 
-from .device_array cimport elements_of, fill_on_device, fill_over_buffer, fill_temporary, tensor_array, whole_batch
+from .device_array cimport (
+    elements_of,
+    fill_on_device,
+    fill_over_array,
+    fill_over_buffer,
+    fill_temporary,
+    tensor_array,
+    whole_batch,
+)
 
 __all__ = ["MPSTemporaryVector", "MPSVector"]
+
+
+cdef object _key = object()
+
+# The strides of an array, as messages call them.
+_STEPS = ("array: bytes from one vector to the next",)
 
 
 @cython.auto_pickle(False)
@@ -37,12 +51,13 @@ cdef class MPSVector(DeviceArray):
         If the stride does not fit the length, or the buffer is too short.
     """
 
-    def __cinit__(self, device=None, descriptor=None, *, buffer=None, offset=None, **others):
-        # A temporary has constructor arguments of its own.
-        if isinstance(self, MPSTemporaryVector):
+    def __cinit__(self, device=None, descriptor=None, *, buffer=None, offset=None, key=None, **others):
+        # A temporary has constructor arguments of its own; and `from_numpy` may know everything already.
+        if key is _key or isinstance(self, MPSTemporaryVector):
             return
-        if others:
-            raise BadTypeError(f"MPSVector: got an unexpected argument {next(iter(others))}")
+        if key is not None or others:
+            name = "key" if key is not None else next(iter(others))
+            raise BadTypeError(f"MPSVector: got an unexpected argument {name}")
         layout = instance_of(descriptor, "descriptor", MPSVectorDescriptor).layout()
         if buffer is None:
             fill_on_device(self, layout, device, offset)
@@ -69,7 +84,7 @@ cdef class MPSVector(DeviceArray):
         return self._layout.strides[0]
 
     @classmethod
-    def from_numpy(cls, device, array):
+    def from_numpy(cls, device, array, copy=True):
         """Make a vector from an array. Ours, not Apple's.
 
         Parameters
@@ -77,18 +92,25 @@ cdef class MPSVector(DeviceArray):
         device : MTLDevice
             Where the vector lives.
         array : ndarray
-            ``(length,)``, or ``(vectors, length)`` for a batch; float16, float32, bool or an integer dtype. It is
-            copied.
+            ``(length,)``, or ``(vectors, length)`` for a batch; float16, float32, bool or an integer dtype.
+        copy : bool
+            True copies. False shares the array's own memory, which has to be writable, in C order with at most gaps
+            between vectors, and where the device can use it: see `MTLDevice.make_buffer`. It is kept alive as long as
+            the vector or a kernel needs it.
         """
         _check_persistent(cls)
         elements = elements_of(array, "array", 1)
+        if not boolean(copy, "copy"):
+            shared = MPSVector.__new__(MPSVector, key=_key)
+            fill_over_array(shared, device, elements, _STEPS)
+            return shared
         vectors, length = elements.shape
         vector = MPSVector(device, MPSVectorDescriptor(length, data_type_of(elements.dtype, "array"), vectors=vectors))
         whole_batch(vector)[...] = elements
         return vector
 
     @classmethod
-    def from_dlpack(cls, device, tensor):
+    def from_dlpack(cls, device, tensor, copy=True):
         """Make a vector from another library's tensor, like `from_numpy`. Ours, not Apple's.
 
         Parameters
@@ -96,9 +118,11 @@ cdef class MPSVector(DeviceArray):
         device : MTLDevice
             Where the vector lives.
         tensor : object
-            What has ``__dlpack__``, in CPU memory: a PyTorch tensor for example. It is copied.
+            What has ``__dlpack__``, in CPU memory: a PyTorch tensor for example.
+        copy : bool
+            As of `from_numpy`.
         """
-        return cls.from_numpy(device, tensor_array(tensor, "tensor"))
+        return cls.from_numpy(device, tensor_array(tensor, "tensor"), copy)
 
 
 @cython.final

@@ -77,6 +77,7 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .image_state_layer_count = mcy_image_state_layer_count,
         .image_state_copy_image = mcy_image_state_copy_image,
         .buffer_create = mcy_buffer_handle_create,
+        .buffer_create_no_copy = mcy_buffer_handle_create_no_copy,
         .buffer_length = mcy_buffer_length,
         .buffer_contents = mcy_buffer_contents,
         .command_copy_matrix = mcy_command_copy_matrix,

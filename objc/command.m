@@ -71,25 +71,9 @@ mpsrnn_status mcy_command_create(mpsrnn_queue handle, mpsrnn_command *out, mpsrn
     return status;
 }
 
-/* A completion block made by hand, by the public block ABI: what a compiler emits for a stack block that captures two
- * plain pointers. The receiver copies it. GCC has no blocks syntax. */
-struct completion_block {
-    void *isa;
-    int flags, reserved;
-    void (*invoke)(struct completion_block *block, id<MTLCommandBuffer> buffer);
-    const void *descriptor;
-    mpsrnn_completion function;
-    void *context;
-};
+static const mcy_block_descriptor completion_descriptor = { 0, sizeof(struct mcy_block), "v16@?0@8" };
 
-static const struct {
-    unsigned long reserved, size;
-    const char *signature;
-} completion_descriptor = { 0, sizeof(struct completion_block), "v16@?0@8" };
-
-enum { BLOCK_HAS_SIGNATURE = 1 << 30 };
-
-static void complete(struct completion_block *block, id<MTLCommandBuffer> buffer)
+static void complete(struct mcy_block *block, id<MTLCommandBuffer> buffer)
 {
     (void)buffer;
     block->function(block->context);
@@ -105,8 +89,9 @@ mpsrnn_status mcy_command_add_completion(mpsrnn_command handle, mpsrnn_completio
     if (command->committed) {
         status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "a completed handler was added after commit");
     } else {
-        struct completion_block block = {
-            MCY_STACK_BLOCK_ISA, BLOCK_HAS_SIGNATURE, 0, complete, &completion_descriptor, function, context,
+        struct mcy_block block = {
+            MCY_STACK_BLOCK_ISA, MCY_BLOCK_HAS_SIGNATURE, 0, (void (*)(void))complete, &completion_descriptor, function,
+            context,
         };
         [command->metal addCompletedHandler:(MTLCommandBufferHandler)(void *)&block];
     }

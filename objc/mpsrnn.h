@@ -242,6 +242,13 @@ typedef struct {
     /* Zeroed memory; `storage_mode` is a MTLStorageMode: 0 shared, 2 private. */
     mpsrnn_status (*buffer_create)(mpsrnn_device device, size_t length, uint32_t storage_mode, mpsrnn_buffer *out,
                                    mpsrnn_error *error);
+    /* Shared storage in memory that stays the caller's. `release`, which may be NULL, is called once, on any thread,
+     * when neither a handle nor a command buffer needs it any more; if this function fails it is not. BAD_ARGUMENT if
+     * the device cannot use this memory: a portable one wants an address that is a multiple of 16, Apple's whole
+     * pages. */
+    mpsrnn_status (*buffer_create_no_copy)(mpsrnn_device device, void *bytes, size_t length,
+                                           mpsrnn_completion release, void *context, mpsrnn_buffer *out,
+                                           mpsrnn_error *error);
     size_t (*buffer_length)(mpsrnn_buffer buffer);
     /* Where the CPU sees it, for as long as the handle lives; NULL for private storage. */
     void *(*buffer_contents)(mpsrnn_buffer buffer);
@@ -270,7 +277,8 @@ typedef struct {
                                                        mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
                                                        mpsrnn_error *error);
 
-    /* A layer whose weights are passed to every call; of the cell's own it only reads which there are. */
+    /* A layer whose weights are passed to every call, of the element type that the cell tells; of the cell's own it only
+     * reads which there are. UNSUPPORTED for groups. */
     mpsrnn_status (*training_layer_create)(mpsrnn_device device, const mpsrnn_cell *cell, mpsrnn_training_layer *out,
                                            mpsrnn_error *error);
     /* As matrix_layer_encode_sequence, with `weights` of every gate of the cell. Stores a training state for every time
@@ -283,9 +291,10 @@ typedef struct {
                                                    mpsrnn_training_state *training, mpsrnn_error *error);
     /* Index t is the same time step in every array. `gradients` are dL/dh of every step, from above;
      * `source_gradients`, which may be NULL, receive dL/dx, `weight_gradients`, which may be NULL or have absent
-     * matrices, dL/dw of every gate, added to what is there if `accumulate`. `carry_in` is dL/dh and dL/dc of the state
-     * after the last step, NULL for zero; of `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t
-     * receives them for the state before step t. */
+     * matrices, dL/dw of every gate, added to what is there if `accumulate`; each of the two has one element type.
+     * `carry_in` is dL/dh and dL/dc of the state after the last step, NULL for zero; rows that it lacks are zero. Of
+     * `carries_out`, `carry_count` (0, 1: the first step's; or `count`), entry t receives them for the state before
+     * step t; they have the rows of the first source. */
     mpsrnn_status (*training_layer_encode_gradient)(mpsrnn_training_layer layer, mpsrnn_command command,
                                                     const mpsrnn_gate_matrices *weights, const mpsrnn_matrix *sources,
                                                     const mpsrnn_matrix *gradients,

@@ -5,6 +5,7 @@
 #include "mpsrnn.h"
 
 #if defined(__APPLE__)
+#include <unistd.h>
 
 /* What a compiler puts into `isa` of a block on the stack. */
 extern void *_NSConcreteStackBlock[];
@@ -21,6 +22,17 @@ static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
     (void)device;
     (void)count;
     return false;
+}
+
+/* What newBufferWithBytesNoCopy takes: addresses and lengths that are multiples of these. */
+static inline size_t mcy_no_copy_alignment(void)
+{
+    return (size_t)getpagesize();
+}
+
+static inline size_t mcy_no_copy_length_unit(void)
+{
+    return (size_t)getpagesize();
 }
 
 /* Apple's own API validation stops the process instead. */
@@ -47,6 +59,16 @@ static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
 static inline const char *mcy_take_violation(void)
 {
     return PortableMetalTakeViolation();
+}
+
+static inline size_t mcy_no_copy_alignment(void)
+{
+    return 16;
+}
+
+static inline size_t mcy_no_copy_length_unit(void)
+{
+    return 1;
 }
 
 #endif

@@ -24,6 +24,24 @@ mpsrnn_status mcy_fail(mpsrnn_error *error, mpsrnn_status status, const char *fo
 @interface MCYHandle : NSObject
 @end
 
+/* A block made by hand, by the public block ABI: what a compiler emits for a stack block that captures two plain
+ * pointers. The receiver copies it. GCC has no blocks syntax. */
+struct mcy_block {
+    void *isa;
+    int flags, reserved;
+    void (*invoke)(void);                       /* takes the block, then the block's arguments */
+    const void *descriptor;
+    void (*function)(void *context);
+    void *context;
+};
+
+enum { MCY_BLOCK_HAS_SIGNATURE = 1 << 30 };
+
+typedef struct {
+    unsigned long reserved, size;
+    const char *signature;
+} mcy_block_descriptor;
+
 /* ---- device.m, pipeline.m ---- */
 
 typedef struct {
@@ -387,6 +405,9 @@ size_t mcy_image_state_layer_count(mpsrnn_image_state state);
 mpsrnn_image mcy_image_state_copy_image(mpsrnn_image_state state, size_t layer, mpsrnn_state_part part);
 mpsrnn_status mcy_buffer_handle_create(mpsrnn_device device, size_t length, uint32_t storage_mode, mpsrnn_buffer *out,
                                        mpsrnn_error *error);
+mpsrnn_status mcy_buffer_handle_create_no_copy(mpsrnn_device device, void *bytes, size_t length,
+                                               mpsrnn_completion release, void *context, mpsrnn_buffer *out,
+                                               mpsrnn_error *error);
 size_t mcy_buffer_length(mpsrnn_buffer buffer);
 void *mcy_buffer_contents(mpsrnn_buffer buffer);
 mpsrnn_status mcy_matrix_layer_create(mpsrnn_device device, const mpsrnn_cell *cells, size_t count,

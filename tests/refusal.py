@@ -11,6 +11,7 @@ import mpsrnn_cy as mps
 BUILTINS: dict[type[mps.Error], type[Exception]] = {
     mps.BadArgumentError: ValueError,
     mps.BadTypeError: TypeError,
+    mps.LifetimeError: RuntimeError,
     mps.OutOfMemoryError: MemoryError,
 }
 

@@ -168,6 +168,14 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
     return buffer;
 }
 
+- (id<MTLBuffer>)newBufferWithBytesNoCopy:(void *)pointer
+                                   length:(NSUInteger)length
+                                  options:(MTLResourceOptions)options
+                              deallocator:(struct PortableMetalBlock *)deallocator
+{
+    return [[PMBuffer alloc] initWithDevice:self bytes:pointer length:length options:options deallocator:deallocator];
+}
+
 - (id<MTLTexture>)newTextureWithDescriptor:(MTLTextureDescriptor *)descriptor
 {
     return [[PMTexture alloc] initWithDevice:self descriptor:descriptor];

@@ -155,3 +155,66 @@ CASE(impossible_buffers_are_nil)
     CHECK(![device newBufferWithBytes:NULL length:4 options:0]);
     CHECK_VIOLATION("the pointer is NULL");
 }
+
+/* A deallocator, made by hand, and what it was told. */
+struct deallocator {
+    struct PortableMetalBlock block;
+    struct {
+        int calls;
+        void *pointer;
+        NSUInteger length;
+    } *record;
+};
+
+static void deallocate(struct PortableMetalBlock *block, void *pointer, NSUInteger length)
+{
+    const struct deallocator *deallocator = (const struct deallocator *)block;
+    ++deallocator->record->calls;
+    deallocator->record->pointer = pointer;
+    deallocator->record->length = length;
+}
+
+CASE(buffers_without_a_copy_give_the_memory_back)
+{
+    enum { LENGTH = 100 };
+    static const struct {
+        unsigned long reserved, size;
+    } descriptor = {0, sizeof(struct deallocator)};
+    __typeof__(*((struct deallocator *)NULL)->record) record = {0, NULL, 0};
+    struct deallocator deallocator = {
+        {.descriptor = (const void *)&descriptor},
+        &record,
+    };
+    const PortableMetalDeallocator invoke = deallocate;
+    memcpy(&deallocator.block.invoke, &invoke, sizeof invoke);
+    _Alignas(16) static char bytes[LENGTH + 16] = "abc";
+    id<MTLDevice> device = the_device();
+    id<MTLBuffer> buffer = [device newBufferWithBytesNoCopy:bytes + 16 length:LENGTH options:0
+                                                deallocator:&deallocator.block];
+    CHECK([buffer contents] == bytes + 16 && buffer.gpuAddress == (uintptr_t)(bytes + 16));
+    CHECK_EQUAL(buffer.length, LENGTH);
+    CHECK_EQUAL(device.currentAllocatedSize, 0);
+    CHECK_EQUAL(record.calls, 0);
+    memset(&deallocator.block, 0xAA, sizeof deallocator.block);
+    [buffer release];
+    CHECK_EQUAL(record.calls, 1);
+    CHECK(record.pointer == bytes + 16 && record.length == LENGTH);
+    buffer = [device newBufferWithBytesNoCopy:bytes length:1 options:MTLResourceStorageModeManaged deallocator:NULL];
+    CHECK_EQUAL(*(char *)[buffer contents], 'a');
+    [buffer release];
+}
+
+CASE(refused_buffers_without_a_copy_give_nothing_back)
+{
+    _Alignas(16) static char bytes[64];
+    id<MTLDevice> device = the_device();
+    struct PortableMetalBlock block = {NULL, 0, 0, NULL, NULL};     /* to be called is to crash */
+    CHECK(![device newBufferWithBytesNoCopy:bytes + 8 length:8 options:0 deallocator:&block]);
+    CHECK_VIOLATION("a multiple of 16 expected");
+    CHECK(![device newBufferWithBytesNoCopy:NULL length:8 options:0 deallocator:&block]);
+    CHECK_VIOLATION("a multiple of 16 expected");
+    CHECK(![device newBufferWithBytesNoCopy:bytes length:0 options:0 deallocator:&block]);
+    CHECK_VIOLATION("length 0; 1 to");
+    CHECK(![device newBufferWithBytesNoCopy:bytes length:8 options:MTLResourceStorageModePrivate deallocator:&block]);
+    CHECK_VIOLATION("storage mode 2; shared or managed expected");
+}

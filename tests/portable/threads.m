@@ -274,6 +274,13 @@ CASE(forked_child_needs_a_device_of_its_own)
     [slow release];
 }
 
+static void do_nothing(struct PortableMetalBlock *block, void *pointer, NSUInteger length)
+{
+    (void)block;
+    (void)pointer;
+    (void)length;
+}
+
 /* Everything that a client does, with every result in doubt, since the `failing`th allocation fails. Returns whether
  * there were that many. */
 static bool use_everything(int failing)
@@ -290,6 +297,10 @@ static bool use_everything(int failing)
     id<MTLComputePipelineState> pipeline = [device newComputePipelineStateWithFunction:function error:&error];
     id<MTLCommandQueue> queue = [device newCommandQueue];
     id<MTLBuffer> list = make_buffer(64);
+    _Alignas(16) static char bytes[16];
+    const struct PortableMetalBlockDescriptor plain = {.size = sizeof(struct PortableMetalBlock)};
+    struct PortableMetalBlock deallocator = {.invoke = (void *)do_nothing, .descriptor = &plain};
+    id<MTLBuffer> borrowed = [device newBufferWithBytesNoCopy:bytes length:16 options:0 deallocator:&deallocator];
     id<MTLTexture> texture = make_texture(MTLPixelFormatRGBA16Float, 3, 3, 2);
     id<MTLTexture> view = [texture newTextureViewWithPixelFormat:MTLPixelFormatRGBA16Float
                                                      textureType:MTLTextureType2D
@@ -311,7 +322,7 @@ static bool use_everything(int failing)
     const bool done = commandBuffer && commandBuffer.status == MTLCommandBufferStatusCompleted && encoder;
     CHECK(!list || *(uint32_t *)[list contents] == (done ? 1 : 0));
     [library functionNames];
-    const id made[] = {view, texture, list, queue, pipeline, function, values, library};
+    const id made[] = {view, texture, list, borrowed, queue, pipeline, function, values, library};
     for (size_t i = 0; i < sizeof made / sizeof made[0]; ++i) {
         [made[i] release];
     }

@@ -6,6 +6,8 @@
 #import <Metal/MTLLibrary.h>
 #import <Metal/MTLTexture.h>
 
+struct PortableMetalBlock;
+
 @protocol MTLDevice <NSObject>
 @property (nonatomic, readonly) NSString *name;
 @property (nonatomic, readonly) uint64_t registryID;
@@ -19,6 +21,12 @@
 - (id<MTLBuffer>)newBufferWithBytes:(const void *)pointer
                              length:(NSUInteger)length
                             options:(MTLResourceOptions)options;
+/* Of memory that stays the caller's, aligned to 16 bytes at least (Apple's devices want whole pages). The deallocator, a
+ * block of (void *pointer, NSUInteger length) that may be NULL, is called when the buffer goes; not if there is none. */
+- (id<MTLBuffer>)newBufferWithBytesNoCopy:(void *)pointer
+                                   length:(NSUInteger)length
+                                  options:(MTLResourceOptions)options
+                              deallocator:(struct PortableMetalBlock *)deallocator;
 - (id<MTLTexture>)newTextureWithDescriptor:(MTLTextureDescriptor *)descriptor;
 - (id<MTLLibrary>)newLibraryWithSource:(NSString *)source
                                options:(MTLCompileOptions *)options

@@ -38,10 +38,13 @@ struct PortableMetalBlockDescriptor {
     void (*dispose)(const void *block);
 };
 
+typedef void (*PortableMetalDeallocator)(struct PortableMetalBlock *block, void *pointer, NSUInteger length);
+
 struct PortableMetalBlock {
     void *isa;
     int flags;
     int reserved;
+    /* Of a deallocator it is a PortableMetalDeallocator. */
     void (*invoke)(struct PortableMetalBlock *block, id<MTLCommandBuffer> commandBuffer);
     const struct PortableMetalBlockDescriptor *descriptor;
 };
