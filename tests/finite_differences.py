@@ -62,7 +62,7 @@ def quantised(cell: oracle.Cell) -> oracle.Cell:
     def rounded(weights: NDArray) -> NDArray[np.float32]:
         return weights.astype(np.float16).astype(np.float32)
 
-    return _changed(cell, lambda key, weights: rounded(weights))
+    return changed(cell, lambda key, weights: rounded(weights))
 
 
 def keys(cell: oracle.Cell) -> list[oracle.Key]:
@@ -140,7 +140,7 @@ def loss(problem: Problem) -> oracle.Bounded:
     return oracle.Bounded(np.float64(sum(float(part.value.sum()) for part in parts)), np.float64(err))
 
 
-def _changed(cell: oracle.Cell, change: Callable[[oracle.Key, NDArray], NDArray]) -> oracle.Cell:
+def changed(cell: oracle.Cell, change: Callable[[oracle.Key, NDArray], NDArray]) -> oracle.Cell:
     """The cell with other weights of the same shapes."""
     gates = {}
     for name, gate in cell.gates.items():
@@ -171,7 +171,7 @@ def _moved(problem: Problem, direction: Direction, step: float) -> Problem:
         parts = zip(initial, direction.initial, strict=True)
         initial = oracle.exact_state(*(None if a is None else a.value + step * b.value for a, b in parts))
     # The weights are of half precision, and not to be rounded to that again after the step.
-    cell = replace(_changed(problem.cell, change), float32_weights=True)
+    cell = replace(changed(problem.cell, change), float32_weights=True)
     return replace(problem, cell=cell, images=images, initial=initial)
 
 
