@@ -193,3 +193,28 @@ def test_arrays_that_cannot_be_shared(device: mps.MTLDevice, no_leaks: None, cas
     array, words = case
     refused(lambda: mps.MPSMatrix.from_numpy(device, array, copy=False), Value, words)
     np.testing.assert_array_equal(mps.MPSMatrix.from_numpy(device, array).to_numpy(), array)
+
+
+def test_encoded_work_keeps_the_array(device: mps.MTLDevice, no_leaks: None) -> None:
+    """Nobody holds the matrices while the kernels run; the arrays go once they have."""
+    descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(64, 64)
+    descriptor.use_layer_input_unit_transform_mode = True
+    layer = mps.MPSRNNMatrixInferenceLayer(device, descriptor)
+    command = device.make_command_queue().make_command_buffer()
+    source, destination = pages((64, 64)), pages((64, 64))
+    source[...] = 3
+    matrices = [mps.MPSMatrix.from_numpy(device, array, copy=False) for array in (source, destination)]
+    layer.encode_sequence(command, [matrices[0]], [matrices[1]])
+    alive = [watched(source), watched(destination)]
+    result = destination.base.view(np.ndarray)
+    del matrices, source, destination
+    gc.collect()
+    assert [reference() is not None for reference in alive] == [True, True]
+    command.commit()
+    command.wait_until_completed()
+    gc.collect()
+    assert alive[0]() is None
+    assert np.count_nonzero(result.view(np.uint8)) > 0
+    del result
+    gc.collect()
+    assert alive[1]() is None
