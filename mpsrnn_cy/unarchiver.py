@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Collection
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -13,12 +13,17 @@ from .arguments import Buffer, buffer_view, instance_of
 from .device import MTLDevice
 from .errors import BadArgumentError, BadTypeError
 from .image_layer import MPSRNNImageInferenceLayer
+from .kernel import MPSKernel
+from .matrix_layer import MPSRNNMatrixInferenceLayer
+from .training_layer import MPSRNNMatrixTrainingLayer
 
 __all__ = ["MPSKeyedUnarchiver"]
 
-_Layer: TypeAlias = MPSRNNImageInferenceLayer
-
-_LAYERS: tuple[type[_Layer], ...] = (MPSRNNImageInferenceLayer,)
+_LAYERS: tuple[type[MPSKernel], ...] = (
+    MPSRNNImageInferenceLayer,
+    MPSRNNMatrixInferenceLayer,
+    MPSRNNMatrixTrainingLayer,
+)
 
 _ROOT_KEY = "root"
 
@@ -106,7 +111,7 @@ class MPSKeyedUnarchiver:
         return cls(from_, device).decode_object(expected)
 
 
-def _layer_class(name: str) -> type[_Layer]:
+def _layer_class(name: str) -> type[MPSKernel]:
     for layer in _LAYERS:
         if layer.__name__ == name:
             return layer

@@ -45,6 +45,36 @@ def test_reads_what_a_layer_wrote(device: mps.MTLDevice, data: bytes, read: Call
     assert layer.predict(np.full((1, 1, 1, 1), 3, np.float32)).item() == 6.0
 
 
+def archives(device: mps.MTLDevice) -> dict[type, bytes]:
+    """An archive of a layer of every class."""
+    descriptor = mps.MPSRNNSingleGateDescriptor.create_rnn_single_gate_descriptor(1, 1)
+    made = [
+        LAYER(device, descriptor),
+        mps.MPSRNNMatrixInferenceLayer(device, descriptor),
+        mps.MPSRNNMatrixTrainingLayer(device, descriptor, []),
+    ]
+    return {type(layer): layer.to_bytes() for layer in made}
+
+
+def test_archive_says_which_of_several_classes_it_is(device: mps.MTLDevice) -> None:
+    every = archives(device)
+    for cls, data in every.items():
+        for expected in (every.keys(), {mps.MPSKernel}):
+            layer = mps.MPSKeyedUnarchiver.unarchived_object(of_classes=set(expected), from_=data, device=device)
+            assert type(layer) is cls
+
+
+def test_class_that_is_not_expected_is_refused(device: mps.MTLDevice) -> None:
+    every = archives(device)
+    for cls, data in every.items():
+        others = tuple(other for other in every if other is not cls)
+        words = (
+            f"^data: got an archive of {cls.__name__}, expected one of {', '.join(sorted(o.__name__ for o in others))}$"
+        )
+        read = mps.MPSKeyedUnarchiver(data, device).decode_object
+        refused(lambda read=read, others=others: read(others), mps.BadArgumentError, words)
+
+
 def test_unarchiver_provides_its_device(device: mps.MTLDevice, data: bytes) -> None:
     assert mps.MPSKeyedUnarchiver(data, device).mps_mtl_device() is device
 
@@ -85,8 +115,8 @@ def test_refusals(device: mps.MTLDevice, data: bytes, case: tuple[dict[str, Any]
 
 def test_archive_of_a_class_that_is_none(device: mps.MTLDevice, data: bytes) -> None:
     # As many characters, so that the lengths in the archive stay true.
-    forged = data.replace(b"MPSRNNImageInferenceLayer", b"MPSRNNImageInferenceLawyer"[:25])
-    words = "^data: got an archive of 'MPSRNNImageInferenceLawye', expected one of MPSRNN"
+    forged = data.replace(b"MPSRNNImageInferenceLayer", b"MPSRNNImageInferencePlayer"[:25])
+    words = "^data: got an archive of 'MPSRNNImageInferencePlaye', expected one of MPSRNN"
     refused(lambda: mps.MPSKeyedUnarchiver(forged, device), mps.BadArgumentError, words)
 
 

@@ -14,7 +14,7 @@ FUNCTIONS = (
     Function("MPSImageBatchIncrementReadCount", ("batch", "amount"), _COUNTED),
     Function("MPSImageBatchSynchronize", ("batch", "command_buffer")),
     Function("MPSImageBatchResourceSize", ("batch",)),
-    Function("MPSImageBatchIterate", ("batch", "iterator_block")),
+    Function("MPSImageBatchIterate", ("batch", "iterator"), "until the function returns something other than 0"),
     Function("MPSStateBatchIncrementReadCount", ("batch", "amount"), _COUNTED),
     Function("MPSStateBatchSynchronize", ("batch", "command_buffer")),
     Function("MPSStateBatchResourceSize", ("batch",)),

@@ -65,7 +65,12 @@ _IMAGE = AppleClass(
         method("batchRepresentationWithSubRange:", "batchRepresentation(withSubRange:)"),
         method("subImageWithFeatureChannelRange:", "subImage(withFeatureChannelRange:)"),
         method("resourceSize", "resourceSize()", "0 for views and for images made from a texture"),
-        method("setPurgeableState:", "setPurgeableState(_ state:)"),
+        absent(
+            Kind.METHOD,
+            "setPurgeableState:",
+            "setPurgeableState(_ state:)",
+            "nothing here can be purged; `MPSPurgeableState` has the values",
+        ),
         method("readBytes:dataLayout:imageIndex:", "readBytes(_ dataBytes:dataLayout:imageIndex:)"),
         method(f"readBytes:{_LAYOUT}", f"readBytes(_ dataBytes:{_LAYOUT})"),
         method(f"readBytes:{_IMAGES}", f"readBytes(_ dataBytes:{_IMAGES})"),
@@ -79,7 +84,7 @@ _IMAGE = AppleClass(
         "from_numpy": "an image of an array",
         "to_numpy": "the array of an image",
         "storage_mode": "as its descriptor says",
-        "storage_id": "equal for images that share storage",
+        "storage_range": "which bytes of which storage it takes up, for checks of overlap",
     },
 )
 
@@ -97,7 +102,6 @@ _TEMPORARY = AppleClass(
             "prefetchStorageWithCommandBuffer:imageDescriptorList:", "prefetchStorage(with:imageDescriptorList:)"
         ),
         read_write("readCount", 1),
-        absent(Kind.CLASS_METHOD, "defaultAllocator", "defaultAllocator()", "inherited"),
     ),
     base="MPSImage",
 )

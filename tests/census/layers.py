@@ -58,7 +58,7 @@ _CNN_KERNEL = AppleClass(
         read_only("isBackwards", False),
         read_only("isStateModified", False),
         read_write("padding", None, _RETURNED),
-        read_write("destinationImageAllocator", None, _RETURNED),
+        read_write("destinationImageAllocator", note=f"default: MPSTemporaryImage.default_allocator(); {_RETURNED}"),
         absent(
             Kind.METHOD,
             "encodeToCommandBuffer:sourceImage:destinationImage: and relatives",
@@ -91,7 +91,10 @@ _STACK = (
     initialiser("initWithDevice:rnnDescriptor:", "init(device:rnnDescriptor:)", "takes a list too"),
     initialiser("initWithDevice:rnnDescriptors:", "init(device:rnnDescriptors:)"),
 )
-_PREDICT = {"predict": "runs over an array and waits"}
+_OURS = {
+    "predict": "runs over an array and waits",
+    "encode": "one time step: the method that examples in Apple's header use and no header declares",
+}
 
 _IMAGE_LAYER = AppleClass(
     "MPSRNNImageInferenceLayer",
@@ -109,15 +112,9 @@ _IMAGE_LAYER = AppleClass(
             "destinationBackwardImages:)",
             "takes a starting state too, which is ours",
         ),
-        absent(
-            Kind.METHOD,
-            "encodeToCommandBuffer:sourceImage:destinationImage:recurrentInputState:recurrentOutputState:",
-            "",
-            "shown by the examples of Apple's header, declared by none",
-        ),
     ),
     base="MPSCNNKernel",
-    ours=_PREDICT,
+    ours=_OURS,
 )
 
 _MATRIX_LAYER = AppleClass(
@@ -146,7 +143,7 @@ _MATRIX_LAYER = AppleClass(
         ),
     ),
     base="MPSKernel",
-    ours=_PREDICT,
+    ours=_OURS,
 )
 
 _TRAINING_LAYER = AppleClass(
@@ -207,6 +204,11 @@ _TRAINING_LAYER = AppleClass(
         ),
     ),
     base="MPSKernel",
+    ours={
+        "trainable_matrix_ids": "the ids of the weight matrices, in the order of the lists",
+        "create_initial_weight_matrices": "weights of the data sources, as the constructor makes them; for copies of a "
+        "layer",
+    },
 )
 
 _OLDER = "deprecated by Apple since macOS 10.14; `unarchived_object`"

@@ -53,6 +53,7 @@ _BUFFER = AppleClass(
     (
         read_only("device"),
         read_only("length"),
+        read_only("allocatedSize"),
         read_only("storageMode"),
         read_write("label", None),
         method("contents", "contents()", "a writable memoryview; None for private storage"),

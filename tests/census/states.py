@@ -103,6 +103,7 @@ _TRAINING_STATE = AppleClass(
     "What the gradient of one time step needs; nothing of it is public.",
     (),
     base="MPSState",
+    ours={"rows": "sequences of the batch"},
 )
 
 STATES = (_STATE, _RESOURCE_LIST, _TEXTURE_INFO, _IMAGE_STATE, _MATRIX_STATE, _TRAINING_STATE)
