@@ -1,11 +1,9 @@
 from . cimport native
 from .device cimport MTLCommandQueue
-from .kernel cimport MPSKernel
+from .matrix_kernel cimport MatrixKernel
 
 
-cdef class MPSRNNMatrixInferenceLayer(MPSKernel):
+cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
     cdef native.mpsrnn_matrix_layer _h
     cdef MTLCommandQueue _queue
-    cdef bint _store_all_intermediate_states
-    cdef bint _recurrent_output_is_temporary
     cdef object _bidirectional_combine_mode

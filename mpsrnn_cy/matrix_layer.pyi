@@ -9,9 +9,9 @@ import numpy.typing as npt
 from .descriptors import MPSRNNDescriptor
 from .device import MTLCommandBuffer, MTLDevice
 from .enums import MPSRNNBidirectionalCombineMode
-from .kernel import MPSKernel
 from .matrix import MPSMatrix
 from .matrix_checks import Offsets
+from .matrix_kernel import MatrixKernel
 from .matrix_state import MPSRNNRecurrentMatrixState
 
 __all__ = ["MPSRNNMatrixInferenceLayer"]
@@ -21,7 +21,7 @@ _FloatArray: TypeAlias = npt.NDArray[np.float16] | npt.NDArray[np.float32]
 _FloatsT = TypeVar("_FloatsT", bound=_FloatArray | list[npt.NDArray[np.float16]] | list[npt.NDArray[np.float32]])
 
 @final
-class MPSRNNMatrixInferenceLayer(MPSKernel):
+class MPSRNNMatrixInferenceLayer(MatrixKernel):
     @overload
     def __new__(
         cls, device: MTLDevice, rnn_descriptor: MPSRNNDescriptor | Sequence[MPSRNNDescriptor]
@@ -31,19 +31,7 @@ class MPSRNNMatrixInferenceLayer(MPSKernel):
         cls, device: MTLDevice, *, rnn_descriptors: Sequence[MPSRNNDescriptor]
     ) -> MPSRNNMatrixInferenceLayer: ...
     @property
-    def input_feature_channels(self) -> int: ...
-    @property
-    def output_feature_channels(self) -> int: ...
-    @property
     def number_of_layers(self) -> int: ...
-    @property
-    def store_all_intermediate_states(self) -> bool: ...
-    @store_all_intermediate_states.setter
-    def store_all_intermediate_states(self, value: bool) -> None: ...
-    @property
-    def recurrent_output_is_temporary(self) -> bool: ...
-    @recurrent_output_is_temporary.setter
-    def recurrent_output_is_temporary(self, value: bool) -> None: ...
     @property
     def bidirectional_combine_mode(self) -> MPSRNNBidirectionalCombineMode: ...
     @bidirectional_combine_mode.setter

@@ -12,8 +12,8 @@ from .matrix_checks import MatrixChecks
 from .matrix_sequences import ArraySequence
 
 from .device cimport api, check
-from .kernel cimport MPSKernel
 from .matrix_encoding cimport encode_bidirectional, encode_sequence, new_states
+from .matrix_kernel cimport MatrixKernel
 from .native_cell cimport new_cells
 
 __all__ = ["MPSRNNMatrixInferenceLayer"]
@@ -21,7 +21,7 @@ __all__ = ["MPSRNNMatrixInferenceLayer"]
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class MPSRNNMatrixInferenceLayer(MPSKernel):
+cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
     """A stack of recurrent layers that runs over sequences of vectors, many sequences side by side.
 
     One matrix is a time step: its rows are the sequences of the batch, its columns the feature channels. Sequences of
@@ -62,43 +62,10 @@ cdef class MPSRNNMatrixInferenceLayer(MPSKernel):
         if self._h != NULL:
             api.release(self._h)
 
-    def __repr__(self):
-        name = "" if self._label is None else f" {self._label!r}"
-        kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
-        return f"<MPSRNNMatrixInferenceLayer{name} {kinds}>"
-
-    @property
-    def input_feature_channels(self):
-        """Columns of the source matrices."""
-        return self._cells[0].input_channels
-
-    @property
-    def output_feature_channels(self):
-        """Columns of the destination matrices."""
-        return self._cells[len(self._cells) - 1].output_channels
-
     @property
     def number_of_layers(self):
         """Layers of the stack."""
         return len(self._cells)
-
-    @property
-    def store_all_intermediate_states(self):
-        """Whether an encode call returns the state of every time step, and not of the last alone."""
-        return self._store_all_intermediate_states
-
-    @store_all_intermediate_states.setter
-    def store_all_intermediate_states(self, value):
-        self._store_all_intermediate_states = boolean(value, "store_all_intermediate_states")
-
-    @property
-    def recurrent_output_is_temporary(self):
-        """Whether the states that encode calls return are temporary: for the same command buffer, with a read count."""
-        return self._recurrent_output_is_temporary
-
-    @recurrent_output_is_temporary.setter
-    def recurrent_output_is_temporary(self, value):
-        self._recurrent_output_is_temporary = boolean(value, "recurrent_output_is_temporary")
 
     @property
     def bidirectional_combine_mode(self):
@@ -260,9 +227,7 @@ cdef class MPSRNNMatrixInferenceLayer(MPSKernel):
         return (outputs, states[0]) if wants_state else outputs
 
     cdef dict _settings(self):
-        settings = MPSKernel._settings(self)
-        settings["store_all_intermediate_states"] = self._store_all_intermediate_states
-        settings["recurrent_output_is_temporary"] = self._recurrent_output_is_temporary
+        settings = MatrixKernel._settings(self)
         settings["bidirectional_combine_mode"] = int(self._bidirectional_combine_mode)
         return settings
 
@@ -291,10 +256,7 @@ cdef _encode(MPSRNNMatrixInferenceLayer layer, command_buffer, names, matrices, 
     )
     checks.state(state, "recurrent_input_state", layer._cells, sources[0].rows)
     checks.check_overlap()
-    states = []
-    if output_states is not None:
-        wanted = len(sources) if layer._store_all_intermediate_states else 1
-        states = new_states(command, layer._cells, sources[0].rows, wanted, layer._recurrent_output_is_temporary)
+    states = layer._new_states(command, sources, output_states)
     encode_sequence(layer._h, command, sources, destinations, state, states)
     checks.finish()
     if output_states is not None:

@@ -6,9 +6,9 @@ from typing import final
 from .descriptors import MPSRNNDescriptor
 from .device import MTLCommandBuffer, MTLDevice
 from .enums import MPSDataType, MPSRNNMatrixId
-from .kernel import MPSKernel
 from .matrix import MPSMatrix
 from .matrix_checks import Offsets
+from .matrix_kernel import MatrixKernel
 from .matrix_state import MPSRNNRecurrentMatrixState
 from .structures import MTLOrigin
 from .training_state import MPSRNNMatrixTrainingState
@@ -16,24 +16,12 @@ from .training_state import MPSRNNMatrixTrainingState
 __all__ = ["MPSRNNMatrixTrainingLayer"]
 
 @final
-class MPSRNNMatrixTrainingLayer(MPSKernel):
+class MPSRNNMatrixTrainingLayer(MatrixKernel):
     def __new__(
         cls, device: MTLDevice, rnn_descriptor: MPSRNNDescriptor, trainable_weights: list[MPSMatrix]
     ) -> MPSRNNMatrixTrainingLayer: ...
     @property
-    def input_feature_channels(self) -> int: ...
-    @property
-    def output_feature_channels(self) -> int: ...
-    @property
     def trainable_matrix_ids(self) -> tuple[MPSRNNMatrixId, ...]: ...
-    @property
-    def store_all_intermediate_states(self) -> bool: ...
-    @store_all_intermediate_states.setter
-    def store_all_intermediate_states(self, value: bool) -> None: ...
-    @property
-    def recurrent_output_is_temporary(self) -> bool: ...
-    @recurrent_output_is_temporary.setter
-    def recurrent_output_is_temporary(self, value: bool) -> None: ...
     @property
     def training_state_is_temporary(self) -> bool: ...
     @training_state_is_temporary.setter

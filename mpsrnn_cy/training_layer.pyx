@@ -24,9 +24,8 @@ from .training_checks import (
 )
 from .training_weights import cell_layout, initial_values, weight_data_type, weight_slots
 
-from .device cimport MTLCommandBuffer, api, check
-from .kernel cimport MPSKernel
-from .matrix_encoding cimport new_states
+from .device cimport api, check
+from .matrix_kernel cimport MatrixKernel
 from .native_cell cimport new_cells
 from .training_encoding cimport copy_matrix, encode_forward, encode_gradient
 from .training_state cimport new_training_state, training_memory
@@ -36,7 +35,7 @@ __all__ = ["MPSRNNMatrixTrainingLayer"]
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
+cdef class MPSRNNMatrixTrainingLayer(MatrixKernel):
     """One recurrent layer whose weights are passed to every call, with its gradients: what to train one with.
 
     A forward pass leaves a training state for every time step; the gradient call walks the steps backwards with them.
@@ -88,43 +87,10 @@ cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
         if self._h != NULL:
             api.release(self._h)
 
-    def __repr__(self):
-        name = "" if self._label is None else f" {self._label!r}"
-        (cell,) = self._cells
-        return f"<MPSRNNMatrixTrainingLayer{name} {cell.kind.name} {cell.input_channels} -> {cell.output_channels}>"
-
-    @property
-    def input_feature_channels(self):
-        """Columns of the source matrices."""
-        return self._cells[0].input_channels
-
-    @property
-    def output_feature_channels(self):
-        """Columns of the destination matrices."""
-        return self._cells[0].output_channels
-
     @property
     def trainable_matrix_ids(self):
         """Which weights there are: the `MPSRNNMatrixId` of every matrix in the list of weights. Ours, not Apple's."""
         return tuple(slot.id for slot in self._slots)
-
-    @property
-    def store_all_intermediate_states(self):
-        """Whether encode calls return the recurrent state of every time step, and not of the last alone."""
-        return self._store_all_intermediate_states
-
-    @store_all_intermediate_states.setter
-    def store_all_intermediate_states(self, value):
-        self._store_all_intermediate_states = boolean(value, "store_all_intermediate_states")
-
-    @property
-    def recurrent_output_is_temporary(self):
-        """Whether the recurrent states that encode calls return are temporary."""
-        return self._recurrent_output_is_temporary
-
-    @recurrent_output_is_temporary.setter
-    def recurrent_output_is_temporary(self, value):
-        self._recurrent_output_is_temporary = boolean(value, "recurrent_output_is_temporary")
 
     @property
     def training_state_is_temporary(self):
@@ -286,7 +252,7 @@ cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
         checks.add_reads(views)
         checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
         checks.check_overlap()
-        states = _new_states(self, command, sources, recurrent_output_states)
+        states = self._new_states(command, sources, recurrent_output_states)
         memories = encode_forward(
             self._h,
             command,
@@ -389,7 +355,7 @@ cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
             checks.add_writes(written)
             gradients = list(written.values())
         checks.check_overlap()
-        carries = _new_states(self, command, sources, recurrent_output_states)
+        carries = self._new_states(command, sources, recurrent_output_states)
         encode_gradient(
             self._h,
             command,
@@ -409,9 +375,7 @@ cdef class MPSRNNMatrixTrainingLayer(MPSKernel):
             recurrent_output_states.extend(carries)
 
     cdef dict _settings(self):
-        settings = MPSKernel._settings(self)
-        settings["store_all_intermediate_states"] = self._store_all_intermediate_states
-        settings["recurrent_output_is_temporary"] = self._recurrent_output_is_temporary
+        settings = MatrixKernel._settings(self)
         settings["training_state_is_temporary"] = self._training_state_is_temporary
         settings["accumulate_weight_gradients"] = self._accumulate_weight_gradients
         return settings
@@ -431,11 +395,3 @@ cdef _create(MPSRNNMatrixTrainingLayer layer):
 def _descriptor(slot, data_type):
     """What the matrix of a slot looks like."""
     return MPSMatrixDescriptor(slot.rows, slot.columns, data_type=data_type)
-
-
-cdef list _new_states(MPSRNNMatrixTrainingLayer layer, MTLCommandBuffer command, list sources, wanted):
-    """The recurrent states that a call will write, if its caller takes any."""
-    count = 0
-    if wanted is not None:
-        count = len(sources) if layer._store_all_intermediate_states else 1
-    return new_states(command, layer._cells, sources[0].rows, count, layer._recurrent_output_is_temporary)

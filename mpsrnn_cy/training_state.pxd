@@ -9,6 +9,8 @@ cdef class MPSRNNMatrixTrainingState(MPSState):
     # What the layer that uses it must be like.
     cdef readonly object _layout
     cdef readonly uint32_t rows
+    # None where the read count of a temporary holds it.
+    cdef TrainingMemory _memory
 
 
 # The state over what a forward pass has left, for layers of this layout; on a command buffer it is a temporary of that.

@@ -10,12 +10,17 @@ __all__ = ["MPSRNNMatrixTrainingState"]
 cdef object _key = object()
 
 
-class _Held(list):
-    """The resources of a training state: none that anybody could ask for, and the memory that is its own."""
+class _ReadCount(ReadCount):
+    """The read count of a temporary training state, which holds the memory until the last read."""
 
-    def __init__(self, memory):
-        super().__init__()
+    def __init__(self, command_buffer, memory):
+        super().__init__(command_buffer, "a temporary MPSRNNMatrixTrainingState", [])
         self.memory = memory
+
+    def _change(self, value):
+        super()._change(value)
+        if value == 0:
+            self.memory = None
 
 
 @cython.final
@@ -45,12 +50,15 @@ cdef MPSRNNMatrixTrainingState new_training_state(
     state.device = command.device
     state._layout = layout
     state.rows = rows
+    # There are no resources that anybody could ask for.
+    state._resources = []
     if is_temporary:
-        state._read_count = ReadCount(command, "a temporary MPSRNNMatrixTrainingState", _Held(memory))
+        state._read_count = _ReadCount(command, memory)
     else:
-        state._resources = _Held(memory)
+        state._memory = memory
     return state
 
 
 cdef TrainingMemory training_memory(MPSRNNMatrixTrainingState state):
-    return state._held().memory
+    state._held()
+    return state._memory if state._read_count is None else state._read_count.memory

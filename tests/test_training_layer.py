@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import copy
 import pickle
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
 
-import conversion
 import mpsrnn_cy as mps
 import oracle
-from matrices import assert_same_bits, assert_same_states, blanks, layer, matrices, parts, run
+from matrices import assert_same_bits, assert_same_states, blanks, layer, parts
+from matrix_training import CELLS, FLOAT16, FLOAT32, INPUTS, OUTPUTS, ROWS, Layer, Training, arrays, assert_same_arrays
 from refusal import refused
-from test_matrix_contract import gru, inputs, lstm, single_gate
+from test_matrix_contract import single_gate
 
-Id, Layer = mps.MPSRNNMatrixId, mps.MPSRNNMatrixTrainingLayer
-Value, Type, Lifetime = mps.BadArgumentError, mps.BadTypeError, mps.LifetimeError
-FLOAT16, FLOAT32 = mps.MPSDataType.FLOAT16, mps.MPSDataType.FLOAT32
-INPUTS, OUTPUTS = 3, 5
-ROWS = (4, 3, 3, 1)
-
-CELLS = {
-    "single gate": lambda rng: single_gate(rng, INPUTS, OUTPUTS, float32_weights=True),
-    "gru": lambda rng: gru(rng, INPUTS, OUTPUTS, memory=True, float32_weights=True),
-    "lstm, full": lambda rng: lstm(rng, INPUTS, OUTPUTS, peepholes="full", float32_weights=True),
-    "lstm, diagonal": lambda rng: lstm(rng, INPUTS, OUTPUTS, peepholes="diagonal", float32_weights=True),
-    "half": lambda rng: single_gate(rng, INPUTS, OUTPUTS),
-}
+Value, Lifetime = mps.BadArgumentError, mps.LifetimeError
 
 
 @pytest.fixture(params=CELLS)
@@ -37,72 +24,10 @@ def cell(request: pytest.FixtureRequest) -> oracle.Cell:
     return CELLS[request.param](np.random.default_rng(3))
 
 
-@dataclass
-class Training:
-    """A layer and all that its two passes take."""
-
-    device: mps.MTLDevice
-    cell: oracle.Cell
-    rows: tuple[int, ...] = ROWS
-    weights: list[mps.MPSMatrix] = field(default_factory=list)
-    states: list[mps.MPSRNNMatrixTrainingState] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.layer = Layer(self.device, conversion.descriptor(self.cell), self.weights)
-        self.sources = matrices(self.device, inputs([self.cell], self.rows))
-        above = np.random.default_rng(5).standard_normal((sum(self.rows), OUTPUTS)).astype(np.float32)
-        self.above = matrices(self.device, np.split(above, np.cumsum(self.rows)[:-1]))
-        self.below = blanks(self.device, self.rows, INPUTS)
-        self.destinations = blanks(self.device, self.rows, OUTPUTS)
-        self.gradients: list[mps.MPSMatrix] = []
-        self.layer.create_weight_gradient_matrices(self.gradients, FLOAT32)
-        self.command = self.new_command()
-
-    def new_command(self) -> mps.MTLCommandBuffer:
-        return self.device.make_command_queue().make_command_buffer()
-
-    def forward(self, **changes: Any) -> None:
-        arguments = {
-            "command_buffer": self.command,
-            "source_matrices": self.sources,
-            "destination_matrices": self.destinations,
-            "training_states": self.states,
-            "weights": self.weights,
-            **changes,
-        }
-        self.layer.encode_forward_sequence(**arguments)
-
-    def gradient(self, **changes: Any) -> None:
-        arguments = {
-            "command_buffer": self.command,
-            "forward_sources": self.sources,
-            "source_gradients": self.above,
-            "destination_gradients": self.below,
-            "weight_gradients": self.gradients,
-            "training_states": self.states,
-            "weights": self.weights,
-            **changes,
-        }
-        self.layer.encode_gradient_sequence(**arguments)
-
-    def run(self) -> None:
-        run(self.command)
-        self.command = self.new_command()
-
-
 @pytest.fixture
 def one(device: mps.MTLDevice) -> Training:
     """The smallest cell with everything that a training needs."""
     return Training(device, CELLS["single gate"](np.random.default_rng(3)))
-
-
-def arrays(made: list[mps.MPSMatrix]) -> list[np.ndarray]:
-    return [matrix.to_numpy() for matrix in made]
-
-
-def assert_same_arrays(a: list[np.ndarray], b: list[np.ndarray]) -> None:
-    for x, y in zip(a, b, strict=True):
-        assert_same_bits(x, y)
 
 
 # Weights ------------------------------------------------------------------------------------------------------
@@ -160,44 +85,6 @@ def test_copies_of_every_matrix_there_and_back(device: mps.MTLDevice, cell: orac
         outside[1, 1:-1, 1:-1] = weight.to_numpy()
         assert_same_bits(matrix.to_numpy(), outside)
         assert_same_bits(fresh[index].to_numpy(), weight.to_numpy().astype(dtype).astype(weight.to_numpy().dtype))
-
-
-COPIES: dict[str, tuple[dict[str, Any], type[mps.Error], str]] = {
-    "id of another cell": (
-        {"matrix_id": Id.GRU_INPUT_GATE_BIAS_TERMS},
-        Value,
-        r"^matrix_id: got GRU_INPUT_GATE_BIAS_TERMS, which this layer does not have, expected one of SINGLE_GATE_INPUT",
-    ),
-    "the count of ids": ({"matrix_id": 29}, Value, r"^matrix_id: got 29, expected a case of MPSRNNMatrixId"),
-    "no id": ({"matrix_id": "bias"}, Type, r"^matrix_id: got 'bias' \(str\)"),
-    "flag": ({"copy_from_weights_to_matrix": 1}, Type, r"^copy_from_weights_to_matrix: got 1 \(int\), expected a bool"),
-    "origin too far": (
-        {"matrix_offset": (1, 0, 0)},
-        Value,
-        r"^matrix: got 1 of 5 x 3, expected room for 5 x 3 from row 0, column 1 of matrix 0 on$",
-    ),
-    "no such matrix": ({"matrix_offset": (0, 0, 1)}, Value, r"^matrix: .*from row 0, column 0 of matrix 1 on$"),
-    "origin of two": ({"matrix_offset": (0, 0)}, Type, r"^matrix_offset: got \(0, 0\), expected MTLOrigin\(x, y, z\)$"),
-    "origin below 0": ({"matrix_offset": (0, -1, 0)}, Value, r"^matrix_offset.y: got -1"),
-    "matrix None": ({"matrix": None}, Type, r"^matrix: got None \(NoneType\), expected MPSMatrix$"),
-    "no weights": ({"weights": []}, Value, r"^weights: got 0 matrices, expected 3, as trainable_weights has$"),
-    "weights None": ({"weights": None}, Type, r"^weights: got a NoneType, expected a list of MPSMatrix$"),
-}
-
-
-@pytest.mark.parametrize("case", COPIES.values(), ids=COPIES)
-def test_bad_copies(one: Training, case: tuple[dict[str, Any], type[mps.Error], str]) -> None:
-    changes, error, words = case
-    arguments = {
-        "command_buffer": one.command,
-        "weights": one.weights,
-        "matrix_id": Id.SINGLE_GATE_INPUT_WEIGHTS,
-        "matrix": blanks(one.device, (OUTPUTS,), INPUTS)[0],
-        "copy_from_weights_to_matrix": True,
-        **changes,
-    }
-    refused(lambda: one.layer.encode_copy_weights(**arguments), error, words)
-    assert one.command.dispatch_count == 0
 
 
 def test_an_id_whose_source_is_missing(device: mps.MTLDevice) -> None:
@@ -390,140 +277,6 @@ def test_everything_temporary_in_one_command_buffer(device: mps.MTLDevice, cell:
         matrix.read_count = 0
     training.run()
     assert_same_arrays(arrays(found), expected)
-
-
-# Mistakes -----------------------------------------------------------------------------------------------------
-
-
-def spoilt(one: Training) -> dict[str, tuple[dict[str, Any], type[mps.Error], str]]:
-    """Gradient calls that are wrong in one respect."""
-    device = one.device
-    other = Training(device, CELLS["gru"](np.random.default_rng(3)))
-    other.forward()
-    half = matrices(device, [array.astype(np.float16) for array in arrays(one.weights)])
-    grads = one.gradients
-    return {
-        "states missing": (
-            {"training_states": one.states[1:]},
-            Value,
-            r"^training_states: got 3 states, expected 4, one per source matrix$",
-        ),
-        "states None": (
-            {"training_states": None},
-            Type,
-            r"^training_states: got a NoneType, expected a list of MPSRNN",
-        ),
-        "states in reverse": (
-            {"training_states": one.states[::-1]},
-            Value,
-            r"^training_states\[0\]: got 1 rows, expected 4, as its source has$",
-        ),
-        "states of another cell": (
-            {"training_states": other.states},
-            Value,
-            r"^training_states\[0\]: got the state of another kind of layer, expected one of this or a copy$",
-        ),
-        "a recurrent state": (
-            {"training_states": [mps.MPSState(device=device, buffer_size=4)] * 4},
-            Type,
-            r"^training_states\[0\]: got <.*MPSState.*expected MPSRNNMatrixTrainingState$",
-        ),
-        "weights of half": ({"weights": half}, Value, r"^weights\[0\]: got elements of FLOAT16, expected FLOAT32$"),
-        "weights in reverse": ({"weights": one.weights[::-1]}, Value, r"^weights\[0\]: got 5 columns, expected 3$"),
-        "weights one too many": (
-            {"weights": one.weights * 2},
-            Value,
-            r"^weights: got 6 matrices, expected 3, as trainable_weights has$",
-        ),
-        "gradients of two types": (
-            {"weight_gradients": [grads[0], half[1], grads[2]]},
-            Value,
-            r"^weight_gradients\[1\]: got elements of FLOAT16, expected FLOAT32$",
-        ),
-        "gradient over a weight": (
-            {"weight_gradients": [one.weights[0], *grads[1:]]},
-            Value,
-            r"^weight_gradients\[0\]: got memory that weights\[0\] has too, expected memory apart$",
-        ),
-        "gradient over a source": (
-            {"destination_gradients": one.sources},
-            Value,
-            r"^destination_gradients\[0\]: got memory that forward_sources\[0\] has too, expected memory apart$",
-        ),
-        "fewer gradients from above": (
-            {"source_gradients": one.above[1:]},
-            Value,
-            r"^source_gradients: got 3 matrices, expected 4, one per source matrix$",
-        ),
-        "gradient from above of fewer rows": (
-            {"source_gradients": one.above[::-1]},
-            Value,
-            r"^source_gradients\[0\]: got 1 rows, expected at least 4, as its source has$",
-        ),
-        "offset within an element": (
-            {"source_offsets": [0, 0, 0, 1]},
-            Value,
-            r"^source_offsets\[3\]: got 1, expected a multiple of 4, the size of an element$",
-        ),
-        "carry of another cell": (
-            {"recurrent_input_state": _state(device, OUTPUTS, True)},
-            Value,
-            r"^recurrent_input_state: got a memory cell for layer 0, expected the state of SINGLE_GATE$",
-        ),
-        "carries tuple": ({"recurrent_output_states": ()}, Type, r"^recurrent_output_states: got a tuple, expected"),
-    }
-
-
-def _state(device: mps.MTLDevice, columns: int, has_memory: bool) -> mps.MPSRNNRecurrentMatrixState:
-    zeros = np.zeros((ROWS[0], columns), np.float32)
-    return mps.MPSRNNRecurrentMatrixState.from_numpy(device, [zeros], [zeros] if has_memory else None)
-
-
-def test_bad_gradients(one: Training) -> None:
-    one.forward()
-    one.gradient()
-    one.run()
-    expected = [arrays(made) for made in (one.sources, one.weights, one.below, one.gradients)]
-    for changes, error, words in spoilt(one).values():
-        refused(lambda changes=changes: one.gradient(**changes), error, words)
-        assert one.command.dispatch_count == 0
-    one.gradient()
-    one.run()
-    for made, before in zip((one.sources, one.weights, one.below, one.gradients), expected, strict=True):
-        assert_same_arrays(arrays(made), before)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "words"),
-    [
-        ({"training_states": None}, Type, r"^training_states: got a NoneType, expected a list to append to$"),
-        ({"training_states": ()}, Type, r"^training_states: got a tuple, expected a list to append to$"),
-        ({"weights": [None] * 3}, Type, r"^weights\[0\]: got None \(NoneType\), expected MPSMatrix$"),
-        ({"destination_offsets": [0] * 3}, Value, r"^destination_offsets: got 3 offsets, expected 4, one per matrix$"),
-        ({"recurrent_output_states": {}}, Type, r"^recurrent_output_states: got a dict, expected a list or None$"),
-        ({"command_buffer": None}, Type, r"^command_buffer: got None"),
-    ],
-)
-def test_bad_forward(one: Training, changes: dict[str, Any], error: type[mps.Error], words: str) -> None:
-    refused(lambda: one.forward(**changes), error, words)
-    assert one.states == []
-    assert one.command.dispatch_count == 0
-
-
-def test_bad_construction(device: mps.MTLDevice, no_leaks: None) -> None:
-    descriptor = conversion.descriptor(CELLS["gru"](np.random.default_rng(3)))
-    full: list[Any] = [None]
-    refused(lambda: Layer(device, descriptor, full), Value, r"^trainable_weights: got a list of 1, expected an empty")
-    assert full == [None]
-    refused(lambda: Layer(device, descriptor), Type, r"^trainable_weights: got a NoneType, expected a list to append")
-    refused(lambda: Layer(device, [descriptor], []), Type, r"^rnn_descriptor: got \[.*expected MPSRNNDescriptor$")
-    made = Layer(device, descriptor, [])
-    refused(lambda: made.create_weight_matrices(()), Type, r"^matrices_out: got a tuple, expected a list to append to$")
-    words = r"^data_type: got INT32, expected FLOAT16 or FLOAT32$"
-    refused(lambda: made.create_weight_gradient_matrices([], mps.MPSDataType.INT32), Value, words)
-    refused(lambda: setattr(made, "training_state_is_temporary", 1), Type, "^training_state_is_temporary: got 1")
-    with pytest.raises(mps.BadTypeError, match="cannot be constructed"):
-        mps.MPSRNNMatrixTrainingState()
 
 
 # Copies -------------------------------------------------------------------------------------------------------

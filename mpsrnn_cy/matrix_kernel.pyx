@@ -1,0 +1,60 @@
+"""What the layers over matrices have in common."""
+
+cimport cython
+
+from .arguments import boolean
+
+from .matrix_encoding cimport new_states
+
+__all__ = ["MatrixKernel"]
+
+
+@cython.auto_pickle(False)
+cdef class MatrixKernel(MPSKernel):
+    """Base of the layers over matrices. Ours, not Apple's."""
+
+    def __repr__(self):
+        name = "" if self._label is None else f" {self._label!r}"
+        kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
+        return f"<{type(self).__name__}{name} {kinds}>"
+
+    @property
+    def input_feature_channels(self):
+        """Columns of the source matrices."""
+        return self._cells[0].input_channels
+
+    @property
+    def output_feature_channels(self):
+        """Columns of the destination matrices."""
+        return self._cells[len(self._cells) - 1].output_channels
+
+    @property
+    def store_all_intermediate_states(self):
+        """Whether an encode call returns the recurrent state of every time step, and not of the last alone."""
+        return self._store_all_intermediate_states
+
+    @store_all_intermediate_states.setter
+    def store_all_intermediate_states(self, value):
+        self._store_all_intermediate_states = boolean(value, "store_all_intermediate_states")
+
+    @property
+    def recurrent_output_is_temporary(self):
+        """Whether the recurrent states that encode calls return are temporary: for the same command buffer, with a
+        read count."""
+        return self._recurrent_output_is_temporary
+
+    @recurrent_output_is_temporary.setter
+    def recurrent_output_is_temporary(self, value):
+        self._recurrent_output_is_temporary = boolean(value, "recurrent_output_is_temporary")
+
+    cdef dict _settings(self):
+        settings = MPSKernel._settings(self)
+        settings["store_all_intermediate_states"] = self._store_all_intermediate_states
+        settings["recurrent_output_is_temporary"] = self._recurrent_output_is_temporary
+        return settings
+
+    cdef list _new_states(self, command, list sources, wanted):
+        count = 0
+        if wanted is not None:
+            count = len(sources) if self._store_all_intermediate_states else 1
+        return new_states(command, self._cells, sources[0].rows, count, self._recurrent_output_is_temporary)
