@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import oracle
+import strategies
 
 # Steps are powers of two and directions are small integers, so that a step from a number of half precision is exact.
 STEP = 2.0**-10
@@ -46,6 +47,11 @@ class Problem:
     above: list[NDArray[np.float64]]
     initial: oracle.State
     after: oracle.State
+
+    def __repr__(self) -> str:
+        """Structure only; the arrays follow from the seed."""
+        rows = [len(x) for x in self.images]
+        return f"Problem({strategies.describe(self.cell)}, {rows=}, initial={not self.initial.h.is_zero})"
 
 
 class Direction(NamedTuple):

@@ -213,7 +213,10 @@ def other_gate(name: str, **changes: object):
 
 MISTAKES = {
     "weights are not rounded": ("lstm, full peepholes", lambda cell: replace(cell, float32_weights=True)),
-    "no peephole on the cell gate": ("lstm, full peepholes", other_gate("cell_gate", memory=None)),
+    "no peephole on the cell gate": (
+        "lstm, diagonal peepholes",
+        other_gate("cell_gate", memory=np.zeros(5, np.float32)),
+    ),
     "two gates change places": (
         "lstm, diagonal peepholes",
         lambda cell: replace(cell, input_gate=cell.forget_gate, forget_gate=cell.input_gate),
