@@ -105,6 +105,7 @@ kernel void matrix_gru(
                     run_output<T, ROWS>(steps[t], output_p, output_weights, output_channels, at);
                 }
             }
+            threadgroup_barrier(mem_flags::mem_device);
         }
     }
 }

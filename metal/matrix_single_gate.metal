@@ -43,6 +43,7 @@ kernel void matrix_single_gate(
         for (at.slice = position.x; at.slice < p.slices; at.slice += size.x) {
             run_gate<T, ROWS>(steps[t], p, weights, channels, at);
         }
+        threadgroup_barrier(mem_flags::mem_device);
     }
 }
 

@@ -1,7 +1,7 @@
 // The derivatives of the sixteen neuron functions, four channels at a time, from what goes into the neuron.
 //
-// They are the mathematical ones. Where a function has a corner, the side that the function itself counts it to decides;
-// 0 is the derivative of |x| there.
+// They are the mathematical ones. Where a function has a corner, the side that the function itself counts it to
+// decides; 0 is the derivative of |x| there.
 #ifndef MPSRNN_NEURON_GRADIENT_H
 #define MPSRNN_NEURON_GRADIENT_H
 #include "neuron.h"

@@ -61,7 +61,7 @@ typedef struct {
 
 // A layer of at most this many output channels walks a whole sequence in one dispatch, which leaves a block of rows to
 // one threadgroup; a larger one would keep too little of the device busy, and takes a dispatch per step and phase.
-#define MPSRNN_SEQUENCE_CHANNELS 0
+#define MPSRNN_SEQUENCE_CHANNELS 256
 #define MPSRNN_SEQUENCE_THREADS 64
 #define MPSRNN_STEP_THREADS 32
 

@@ -1,8 +1,8 @@
 // Gradients of the weights, of all time steps and rows: of a matrix the sum of da v over whatever v it multiplies, of a
 // bias the sum of da, of a diagonal peephole that of da c. The matrices of a dispatch are the planes of its grid.
 //
-// The rows of a step are added up first, then the steps: in this order whatever the device, and with an error that grows
-// with the sum of their numbers instead of the product.
+// The rows of a step are added up first, then the steps: in this order whatever the device, and with an error that
+// grows with the sum of their numbers instead of the product.
 #include <metal_stdlib>
 using namespace metal;
 #include "gradient.h"

@@ -145,7 +145,7 @@ cdef MTLBuffer create_buffer_over(MTLDevice device, size_t address, size_t lengt
     if status != native.MPSRNN_STATUS_OK:
         Py_DECREF(owner)
     if status == native.MPSRNN_STATUS_BAD_ARGUMENT:
-        raise BadArgumentError(f"{name}: got {error.message.decode('utf-8', 'replace')}")
+        raise BadArgumentError(f"{name}: {error.message.decode('utf-8', 'replace')}")
     check(status, &error)
     return _wrap_buffer(handle, device, MTLStorageMode.SHARED)
 

@@ -140,28 +140,11 @@ cdef class MTLDevice:
         return make_texture(self, descriptor)
 
     def make_buffer(self, *, length=None, bytes=None, bytes_no_copy=None, options=MTLStorageMode.SHARED):
-        """Make a buffer: of zeroed memory, a copy of the caller's, or in the caller's.
+        """Make an `MTLBuffer`: of `length` zeroed bytes, a copy of the caller's `bytes`, or over `bytes_no_copy`.
 
-        Parameters
-        ----------
-        length : int, optional
-            Bytes, 1 to `max_buffer_length`. With memory of the caller's, how many of it are taken, all if omitted.
-        bytes : buffer, optional
-            What the buffer starts with: C-contiguous memory of any element type.
-        bytes_no_copy : buffer, optional
-            Memory to use itself: C-contiguous and writable, at an address and of a length that the device can use: a
-            multiple of 16 off the Mac, whole pages there. It is kept alive while kernels or the buffer need it.
-        options : MTLStorageMode
-            SHARED, or PRIVATE: out of the CPU's reach. Of Apple's resource options the one that matters here.
-
-        Returns
-        -------
-        MTLBuffer
-
-        Raises
-        ------
-        OutOfMemoryError
-            If the device has no memory for it.
+        Both are C-contiguous memory of any element type, of which `length` tells how much is taken. What is not copied
+        has to be writable, at an address that is a multiple of 16, on a Mac whole pages; it is kept alive while the
+        buffer or a kernel needs it. `options` is an `MTLStorageMode`: SHARED, or PRIVATE, out of the CPU's reach.
         """
         # Buffers are made on devices, and their module is built on this one.
         from .buffer import make_buffer

@@ -186,7 +186,8 @@ cdef fill_over_array(DeviceArray array, device, elements, steps):
         strides.insert(0, elements.strides[axis - 1] if elements.shape[axis - 1] > 1 else packed)
     if elements.shape[-1] > 1 and elements.strides[-1] != size:
         raise BadArgumentError(
-            f"array: got {elements.strides[-1]} bytes from one column to the next to share, expected {size}, or copy=True"
+            f"array: got {elements.strides[-1]} bytes from one element to the next to share, expected {size}, "
+            "or copy=True"
         )
     layout = Layout(data_type_of(elements.dtype, "array"), elements.shape, tuple(strides)).check(steps)
     # The export keeps an array that owns its memory from being resized.

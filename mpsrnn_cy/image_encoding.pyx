@@ -7,7 +7,7 @@ from .errors import OutOfMemoryError
 from .device cimport api, check
 from .feature_image cimport ImageHandle
 from .image cimport MPSImage
-from .image_state cimport MPSRNNRecurrentImageState, wrap_image_state
+from .image_state cimport ImageStateHandle, MPSRNNRecurrentImageState, wrap_image_state
 
 __all__ = []
 
@@ -28,8 +28,8 @@ cdef native.mpsrnn_image *_handles(list owners) except NULL:
     return handles
 
 
-cdef native.mpsrnn_image_state _state_handle(state) except? NULL:
-    return NULL if state is None else (<MPSRNNRecurrentImageState>state)._handle()
+cdef ImageStateHandle _state_owner(state):
+    return None if state is None else (<MPSRNNRecurrentImageState>state)._handle()
 
 
 cdef list encode_sequence(
@@ -45,7 +45,8 @@ cdef list encode_sequence(
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
     cdef size_t count = len(sources), i
-    cdef native.mpsrnn_image_state state_in = _state_handle(state)
+    cdef ImageStateHandle state_owner = _state_owner(state)
+    cdef native.mpsrnn_image_state state_in = NULL if state_owner is None else state_owner._h
     cdef list owners = _owners(sources) + _owners(destinations)
     cdef native.mpsrnn_image *images = _handles(owners)
     cdef native.mpsrnn_image_state *states = NULL
@@ -79,7 +80,8 @@ cdef encode_bidirectional(
     cdef native.mpsrnn_status status
     cdef size_t count = len(sources)
     cdef native.mpsrnn_combine combine = <native.mpsrnn_combine><int>mode
-    cdef native.mpsrnn_image_state state_in = _state_handle(state)
+    cdef ImageStateHandle state_owner = _state_owner(state)
+    cdef native.mpsrnn_image_state state_in = NULL if state_owner is None else state_owner._h
     cdef list owners = _owners(sources) + _owners(forward) + _owners(backward)
     cdef native.mpsrnn_image *images = _handles(owners)
     cdef native.mpsrnn_image *ahead = NULL

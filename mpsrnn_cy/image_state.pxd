@@ -12,8 +12,8 @@ cdef class MPSRNNRecurrentImageState(MPSState):
     # A temporary's read count holds it.
     cdef ImageStateHandle _owner
 
-    # The native state, valid while the state lives. LifetimeError if a temporary's last read has been encoded.
-    cdef native.mpsrnn_image_state _handle(self) except NULL
+    # What owns the native state, to be held while that is used. LifetimeError if a temporary's last read has been encoded.
+    cdef ImageStateHandle _handle(self)
 
 
 # The state over a handle, of which it takes the reference; on a command buffer it is a temporary of that.

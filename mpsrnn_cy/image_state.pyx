@@ -78,7 +78,8 @@ cdef class MPSRNNRecurrentImageState(MPSState):
     @property
     def number_of_layers(self):
         """Layers it has something for. Ours, not Apple's."""
-        return api.image_state_layer_count(self._handle())
+        cdef ImageStateHandle owner = self._handle()
+        return api.image_state_layer_count(owner._h)
 
     def get_recurrent_output_image(self, for_layer_index):
         """Get the recurrent output h of a layer.
@@ -99,11 +100,11 @@ cdef class MPSRNNRecurrentImageState(MPSState):
         """Get the memory cell c of a layer: None too if the layer has none, being no LSTM."""
         return _part(self, for_layer_index, native.MPSRNN_MEMORY_CELL)
 
-    cdef native.mpsrnn_image_state _handle(self) except NULL:
+    cdef ImageStateHandle _handle(self):
         cdef ImageStateHandle owner = self._owner if self._read_count is None else self._read_count.storage
         if owner is None:
             raise LifetimeError("MPSRNNRecurrentImageState: its last read has been encoded, its images are gone")
-        return owner._h
+        return owner
 
     cdef list _held(self):
         held = []
@@ -171,7 +172,8 @@ cdef MPSRNNRecurrentImageState _create(MTLDevice device, list outputs, list memo
 
 cdef _part(MPSRNNRecurrentImageState state, for_layer_index, native.mpsrnn_state_part part):
     cdef size_t layer = integer(for_layer_index, "for_layer_index")
-    cdef native.mpsrnn_image handle = api.image_state_copy_image(state._handle(), layer, part)
+    cdef ImageStateHandle owner = state._handle()
+    cdef native.mpsrnn_image handle = api.image_state_copy_image(owner._h, layer, part)
     return None if handle == NULL else wrap_image(handle, state.device, state._read_count)
 
 
@@ -180,7 +182,8 @@ cdef MTLTexture _texture(MPSRNNRecurrentImageState state, size_t layer, native.m
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
     cdef native.mpsrnn_texture texture = NULL
-    cdef native.mpsrnn_image image = api.image_state_copy_image(state._handle(), layer, part)
+    cdef ImageStateHandle owner = state._handle()
+    cdef native.mpsrnn_image image = api.image_state_copy_image(owner._h, layer, part)
     if image == NULL:
         return None
     status = api.image_copy_texture(image, &texture, &error)

@@ -115,9 +115,9 @@ cdef class MPSMatrix(DeviceArray):
             ``(rows, columns)``, or ``(matrices, rows, columns)`` for a batch; float16, float32, bool or an integer
             dtype.
         copy : bool
-            True copies into rows of the recommended stride. False shares the array's own memory, which has to be writable, in C order with at most gaps
-            between rows, and where the device can use it: see `MTLDevice.make_buffer`. It is kept alive as long as
-            the matrix or a kernel needs it.
+            True copies into rows of the recommended stride. False shares the array's own memory, which has to be
+            writable, in C order with at most gaps between rows, and where the device can use it: see
+            `MTLDevice.make_buffer`. It is kept alive as long as the matrix or a kernel needs it.
         """
         _check_persistent(cls)
         elements = elements_of(array, "array", 2)

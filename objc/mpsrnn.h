@@ -279,8 +279,8 @@ typedef struct {
                                                        mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
                                                        mpsrnn_error *error);
 
-    /* A layer whose weights are passed to every call, of the element type that the cell tells; of the cell's own it only
-     * reads which there are. UNSUPPORTED for groups. */
+    /* A layer whose weights are passed to every call, in the element type of the cell's; of those it only reads which
+     * there are. UNSUPPORTED for groups. */
     mpsrnn_status (*training_layer_create)(mpsrnn_device device, const mpsrnn_cell *cell, mpsrnn_training_layer *out,
                                            mpsrnn_error *error);
     /* As matrix_layer_encode_sequence, with `weights` of every gate of the cell. Stores a training state for every time

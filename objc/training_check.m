@@ -58,8 +58,8 @@ static mpsrnn_status check_carry_part(const mcy_gradient *g, const mpsrnn_matrix
     mpsrnn_status status = mcy_matrix_check(part, g->layer->device, may_be_lower ? 0 : g->rows,
                                             g->layer->cell.output_channels, what, index, error);
     if (status == MPSRNN_STATUS_OK && (part->data_type != MPSRNN_FLOAT32 || part->rows > g->rows)) {
-        status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "%s matrix %zu: %u rows of type %#x; at most %u of float32 "
-                          "expected", what, index, part->rows, part->data_type, g->rows);
+        status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "%s matrix %zu: %u rows of type %#x; at most %u of "
+                          "float32 expected", what, index, part->rows, part->data_type, g->rows);
     }
     return status;
 }

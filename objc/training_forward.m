@@ -1,4 +1,4 @@
-/* The forward pass of training: an ordinary sequence on weights that are packed first, which keeps its intermediates. */
+/* The forward pass of training: a sequence on weights that are packed first, which keeps its intermediates. */
 #import "training.h"
 #include <stdlib.h>
 

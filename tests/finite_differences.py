@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import oracle
+import strategies
 
 # Steps are powers of two and directions are small integers, so that a step from a number of half precision is exact.
 STEP = 2.0**-10
@@ -47,6 +48,11 @@ class Problem:
     initial: oracle.State
     after: oracle.State
 
+    def __repr__(self) -> str:
+        """Structure only; the arrays follow from the seed."""
+        rows = [len(x) for x in self.images]
+        return f"Problem({strategies.describe(self.cell)}, {rows=}, initial={not self.initial.h.is_zero})"
+
 
 class Direction(NamedTuple):
     """Where a problem is moved to; what is None or missing stays."""
@@ -62,7 +68,7 @@ def quantised(cell: oracle.Cell) -> oracle.Cell:
     def rounded(weights: NDArray) -> NDArray[np.float32]:
         return weights.astype(np.float16).astype(np.float32)
 
-    return _changed(cell, lambda key, weights: rounded(weights))
+    return changed(cell, lambda key, weights: rounded(weights))
 
 
 def keys(cell: oracle.Cell) -> list[oracle.Key]:
@@ -140,7 +146,7 @@ def loss(problem: Problem) -> oracle.Bounded:
     return oracle.Bounded(np.float64(sum(float(part.value.sum()) for part in parts)), np.float64(err))
 
 
-def _changed(cell: oracle.Cell, change: Callable[[oracle.Key, NDArray], NDArray]) -> oracle.Cell:
+def changed(cell: oracle.Cell, change: Callable[[oracle.Key, NDArray], NDArray]) -> oracle.Cell:
     """The cell with other weights of the same shapes."""
     gates = {}
     for name, gate in cell.gates.items():
@@ -171,7 +177,7 @@ def _moved(problem: Problem, direction: Direction, step: float) -> Problem:
         parts = zip(initial, direction.initial, strict=True)
         initial = oracle.exact_state(*(None if a is None else a.value + step * b.value for a, b in parts))
     # The weights are of half precision, and not to be rounded to that again after the step.
-    cell = replace(_changed(problem.cell, change), float32_weights=True)
+    cell = replace(changed(problem.cell, change), float32_weights=True)
     return replace(problem, cell=cell, images=images, initial=initial)
 
 

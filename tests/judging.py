@@ -205,6 +205,58 @@ def hold(
             compare("last c", ours.c, theirs.c, bound.c, grant.c)
 
 
+Mode = mps.MPSRNNBidirectionalCombineMode
+
+
+def reordered(cell: oracle.Cell, rng: np.random.Generator) -> oracle.Cell:
+    """A cell of the same kind and size with the same numbers in other places: for the other direction."""
+
+    def shuffled(slot: oracle.Slot) -> oracle.Slot:
+        return oracle.Slot(rng.permuted(slot.weights), slot.dilation, slot.groups)
+
+    fields = {
+        name: dataclasses.replace(gate, input=shuffled(gate.input), recurrent=shuffled(gate.recurrent))
+        for name, gate in cell.gates.items()
+    }
+    return dataclasses.replace(cell, **fields)
+
+
+def both_directions(device: mps.MTLDevice, pair: Sequence[oracle.Cell], x: NDArray, mode: Mode) -> NDArray:
+    """What the matrix layer makes of vectors (T, N, C) with a forward and a backward cell."""
+    layer = conversion.matrix_layer(device, pair, [False, True])
+    layer.bidirectional_combine_mode = mode
+    columns = pair[0].outputs + (pair[1].outputs if mode == Mode.CONCATENATE else 0)
+    sources = [mps.MPSMatrix.from_numpy(device, matrix) for matrix in x]
+    joined = [mps.MPSMatrix.from_numpy(device, np.zeros((x.shape[1], columns), np.float32)) for _ in x]
+    command = device.make_command_queue().make_command_buffer()
+    layer.encode_bidirectional_sequence(command, sources, joined)
+    command.commit()
+    command.wait_until_completed()
+    return np.stack([matrix.to_numpy() for matrix in joined])
+
+
+def hold_both_directions(
+    device: mps.MTLDevice,
+    pair: Sequence[oracle.Cell],
+    x: NDArray,
+    mode: Mode,
+    theirs: NDArray,
+    neurons: type[oracle.Neuron] = oracle.Neuron,
+) -> None:
+    """Hold a judge's outputs (T, N, C) of two directions against the oracle's, and the layer's against the judge's."""
+
+    def bounds(cells: Sequence[oracle.Cell]) -> list[oracle.Bounded]:
+        directions = oracle.run_bidirectional(cells, [False, True], [oracle.as_images(matrix) for matrix in x])
+        join = oracle.Bounded.__add__ if mode == Mode.ADD else lambda a, b: oracle.concatenate([a, b], axis=-1)
+        return [oracle.as_rows(join(*both)) for both in zip(*directions, strict=True)]
+
+    ours = both_directions(device, pair, x, mode)
+    limits, grants = bounds(pair), bounds([with_neurons(cell, neurons) for cell in pair])
+    for t, (limit, grant) in enumerate(zip(limits, grants, strict=True)):
+        oracle.assert_close(theirs[t], grant, f"the judge's output {t}")
+        oracle.assert_close(ours[t], oracle.Bounded(theirs[t], limit.err + grant.err), f"output {t} beside the judge's")
+
+
 def control(rng: np.random.Generator) -> strategies.Case:
     """A GRU from zero over three steps."""
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from oracle import Bounded, Cell, State, as_images, exact_state
-from strategies import Case, Windows, cells, generators
+from strategies import Windows, cells, describe, generators
 
 MAX_ROWS = 9
 # Layers of more output channels than this are encoded as one dispatch per step and phase.
@@ -43,8 +43,8 @@ class MatrixCase:
 
     def __repr__(self) -> str:
         """Structure only; the arrays follow from the seed."""
-        stack = repr(Case(self.cells, np.zeros(0, np.float32), None)).rpartition(", sequence")[0]
-        return f"Matrix{stack}, rows={self.rows}, initial={self.initial is not None})"
+        layers = ", ".join(describe(cell) for cell in self.cells)
+        return f"MatrixCase([{layers}], rows={self.rows}, initial={self.initial is not None})"
 
 
 @st.composite

@@ -48,11 +48,13 @@ class Case:
 
     def __repr__(self) -> str:
         """Structure only; the arrays follow from the seed."""
-        layers = ", ".join(_describe(cell) for cell in self.cells)
+        layers = ", ".join(describe(cell) for cell in self.cells)
         return f"Case([{layers}], sequence={self.sequence.shape}, initial={self.initial is not None})"
 
 
-def _describe(cell: Cell) -> str:
+def describe(cell: Cell) -> str:
+    """Structure of a cell."""
+
     def slot(name: str, value: Slot | NDArray | None) -> str:
         if not isinstance(value, Slot):
             return "" if value is None else f" {name}=diagonal"

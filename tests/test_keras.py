@@ -197,6 +197,33 @@ def test_gru(each_build: mps.MTLDevice, case: strategies.Case) -> None:
     judging.hold(each_build, case, gru(case), KerasNeuron, judging.IMAGES_AND_MATRICES)
 
 
+@pytest.mark.parametrize(
+    ("merge_mode", "mode"), [("sum", judging.Mode.ADD), ("concat", judging.Mode.CONCATENATE)], ids=["sum", "concat"]
+)
+@pytest.mark.parametrize("kind", GATE_ORDER, ids=lambda kind: kind.__name__)
+@exploring
+@given(data=st.data(), rng=strategies.generators())
+def test_bidirectional(
+    each_build: mps.MTLDevice,
+    kind: type[oracle.Cell],
+    merge_mode: str,
+    mode: judging.Mode,
+    data: st.DataObject,
+    rng: np.random.Generator,
+) -> None:
+    case = data.draw(judging.cases(kind, GATING, CANDIDATES))
+    (cell,) = case.cells
+    pair = [cell, judging.reordered(cell, rng)]
+    made, options = (keras.layers.LSTM, {}) if kind is oracle.LSTM else (keras.layers.GRU, {"reset_after": False})
+    ahead, behind = (
+        made(cell.outputs, go_backwards=is_backward, **options, **settings_of(cell)) for is_backward in (False, True)
+    )
+    layer = keras.layers.Bidirectional(ahead, merge_mode=merge_mode, backward_layer=behind)
+    x = judging.rows(case.sequence)
+    outputs, *_ = run(layer, [array for each in pair for array in dense_weights(each)], x, [])
+    judging.hold_both_directions(each_build, pair, x, mode, outputs, KerasNeuron)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_gru_that_resets_after_the_product_is_another(seed: int) -> None:
     case = judging.control(np.random.default_rng(seed))

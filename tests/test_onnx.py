@@ -231,6 +231,32 @@ def test_recurrent_operators(
     judging.hold(each_build, case, recurrent(judge, case), neurons, judging.IMAGES_AND_MATRICES)
 
 
+@pytest.mark.parametrize("kind", OPERATORS, ids=OPERATORS.get)
+@exploring
+@given(data=st.data(), rng=strategies.generators())
+def test_bidirectional_operators(
+    each_build: mps.MTLDevice, kind: type[oracle.Cell], data: st.DataObject, rng: np.random.Generator
+) -> None:
+    """Of ONNX Runtime alone: the reference evaluator knows one direction."""
+    _, judge = JUDGES
+    case = data.draw(cases(judge, kind))
+    (cell,) = case.cells
+    pair = [cell, judging.reordered(cell, rng)]
+    both = [constants(each) for each in pair]
+    weights = {name: np.concatenate([each[name] for each in both]) for name in both[0]}
+    inputs = {"X": judging.rows(case.sequence)}
+    order = ["X", "W", "R", "B", "", "", "", "P"]
+    names = order if "P" in weights else order[:4]
+    attributes = {name: values * 2 for name, values in activations(cell).items()}
+    node = onnx.helper.make_node(
+        OPERATORS[kind], names, ["Y"], hidden_size=cell.outputs, direction="bidirectional", **attributes
+    )
+    (y,) = judge.run(model(node, weights, inputs), inputs)
+    outputs = np.concatenate([y[:, 0], y[:, 1]], axis=-1)
+    neurons = judge.operators[kind].neurons
+    judging.hold_both_directions(each_build, pair, inputs["X"], judging.Mode.CONCATENATE, outputs, neurons)
+
+
 @each_judge
 @pytest.mark.parametrize("seed", range(3))
 def test_gru_that_resets_after_the_product_is_another(judge: Judge, seed: int) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -12,6 +14,7 @@ import matrix_strategies
 import oracle
 import strategies
 from finite_differences import NotSmoothError, Problem, along, difference, keys, random_direction
+from float32_gradient_judge import GradientJudge
 from strategies import Windows
 
 SIGMOID = oracle.Neuron(oracle.NeuronType.SIGMOID)
@@ -135,3 +138,110 @@ def test_derivative_of_neuron(kind: oracle.NeuronType, rng: np.random.Generator,
         compare(problem, gradients(problem), random_direction(problem, rng, []))
     except NotSmoothError:
         assume(False)
+
+
+# Bounds: they hold for implementations in float32, and tell mistakes.
+
+JUDGED = [
+    oracle.NeuronType.NONE,
+    oracle.NeuronType.SIGMOID,
+    oracle.NeuronType.TANH,
+    oracle.NeuronType.RELU,
+    oracle.NeuronType.HARD_SIGMOID,
+    oracle.NeuronType.SOFT_SIGN,
+]
+
+
+def with_judged_neurons(cell: oracle.Cell, rng: np.random.Generator) -> oracle.Cell:
+    """The cell with neurons whose derivatives the judge of float32 has."""
+
+    def neuron(gate: oracle.Gate) -> oracle.Neuron:
+        known = gate.input is None or gate.neuron.type in JUDGED
+        return gate.neuron if known else strategies.random_neuron(rng.choice(JUDGED), cell.outputs, rng)
+
+    fields: dict = {name: replace(gate, neuron=neuron(gate)) for name, gate in cell.gates.items()}
+    if isinstance(cell, oracle.LSTM) and cell.output_neuron.type not in JUDGED:
+        fields["output_neuron"] = TANH
+    return replace(cell, **fields)
+
+
+def judge(problem: Problem, seed: int, follow: bool = True, spoilt: oracle.Cell | None = None) -> float:
+    """Hold float32 gradients, perhaps of another cell, against the oracle's; return how much of a bound was used."""
+    with np.errstate(all="ignore"):
+        made = replace(problem, cell=problem.cell if spoilt is None else spoilt)
+        states, found = GradientJudge(np.random.default_rng(seed)).differentiate(made)
+    images, above = ([oracle.Bounded.exact(x) for x in arrays] for arrays in (problem.images, problem.above))
+    followed = (states, found.carries) if follow else (None, None)
+    true = oracle.gradients(problem.cell, images, above, problem.initial, problem.after, *followed)
+    pairs = [(f"dL/dx {t}", a, b) for t, (a, b) in enumerate(zip(found.inputs, true.inputs, strict=True))]
+    for t, (a, b) in enumerate(zip(found.carries, true.carries, strict=True)):
+        pairs += [(f"dL/d{n} before {t}", p, q) for n, p, q in zip("hc", a, b, strict=True) if q is not None]
+    pairs += [(str(key), found.weights[key], bounded) for key, bounded in true.weights.items()]
+    return max(oracle.assert_close(a.value, b, what).worst for what, a, b in pairs)
+
+
+@exploring
+@given(
+    cell=strategies.cells(windows=Windows.UNGROUPED_POINTS),
+    steps=st.integers(1, 4),
+    rng=strategies.generators(),
+    follow=st.booleans(),
+)
+def test_bounds_hold_for_any_implementation(
+    cell: oracle.Cell, steps: int, rng: np.random.Generator, follow: bool
+) -> None:
+    problem = in_float32(random_problem(with_judged_neurons(cell, rng), [3] * steps, rng))
+    judge(problem, int(rng.integers(2**32)), follow)
+
+
+def in_float32(problem: Problem) -> Problem:
+    """The problem with images and gradients that float32 holds."""
+    images, above = ([x.astype(np.float32) for x in arrays] for arrays in (problem.images, problem.above))
+    return replace(problem, images=images, above=above)
+
+
+@pytest.mark.parametrize("make", CELLS.values(), ids=CELLS)
+def test_bounds_are_not_loose(make) -> None:
+    rng = np.random.default_rng(2)
+    problem = in_float32(random_problem(make(rng), [5] * 3, rng))
+    assert max(judge(problem, seed) for seed in range(4)) > 0.05
+
+
+def other_gate(name: str, **changes: object):
+    return lambda cell: replace(cell, **{name: replace(cell.gates[name], **changes)})
+
+
+MISTAKES = {
+    "weights are not rounded": ("lstm, full peepholes", lambda cell: replace(cell, float32_weights=True)),
+    "no peephole on the cell gate": (
+        "lstm, diagonal peepholes",
+        other_gate("cell_gate", memory=np.zeros(5, np.float32)),
+    ),
+    "two gates change places": (
+        "lstm, diagonal peepholes",
+        lambda cell: replace(cell, input_gate=cell.forget_gate, forget_gate=cell.input_gate),
+    ),
+    "output is flipped": ("gru, p = 1.0", lambda cell: replace(cell, flip=True)),
+    "gate norm is off": ("gru, p = 2.0", lambda cell: replace(cell, p_norm=2.001)),
+    "another slope": ("single gate", other_gate("gate", neuron=oracle.Neuron(oracle.NeuronType.TANH, 1.0, 1.00001))),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_bounds_tell_mistakes(mistake: str) -> None:
+    """Of a backward pass alone: it follows the states of a forward pass with the same mistake."""
+    kind, spoil = MISTAKES[mistake]
+    rng = np.random.default_rng(3)
+    problem = in_float32(random_problem(CELLS[kind](rng), [5] * 3, rng))
+    cell = replace_weights_by_float32(problem.cell, rng)
+    problem = replace(problem, cell=cell)
+    judge(problem, 0)
+    with pytest.raises(AssertionError, match="times the bound"):
+        judge(problem, 0, spoilt=spoil(cell))
+
+
+def replace_weights_by_float32(cell: oracle.Cell, rng: np.random.Generator) -> oracle.Cell:
+    """The cell with weights that half precision does not hold."""
+    return finite_differences.changed(
+        cell, lambda key, weights: (weights * (1.0 + 1e-3 * rng.random(weights.shape))).astype(np.float32)
+    )

@@ -14,12 +14,15 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 def test_examples_run() -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     names: dict = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
     assert names["output"].shape == (10, 64, 64, 16)
     assert names["last"].shape == (64, 64, 16)
+    assert names["y"].shape == (20, 5, 32)
+    assert [part.shape for part in names["parts"]] == [(n, 32) for n in (3, 3, 2, 1)]
+    assert all(gradient.to_numpy().any() for gradient in names["gradients"])
 
 
 @pytest.mark.parametrize("name", re.findall(r"`((?:mpsrnn_cy|objc|metal|tests|docs)/[^`*…]*)`", README))
