@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,11 +10,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from oracle import Bounded, Cell, State, as_images, exact_state
+from source_tree import ROOT
 from strategies import Windows, cells, describe, generators
 
 MAX_ROWS = 9
 # Layers of more output channels than this are encoded as one dispatch per step and phase.
-SEQUENCE_CHANNELS = 256
+SEQUENCE_CHANNELS = int(
+    re.findall(r"^#define MPSRNN_SEQUENCE_CHANNELS (\d+)$", (ROOT / "metal/params.h").read_text(), re.MULTILINE)[0]
+)
 
 
 @dataclass(frozen=True, eq=False)
