@@ -187,7 +187,7 @@ cdef MPSRNNRecurrentMatrixState make_matrix_state(MTLDevice device, rows, cells,
 
 
 cdef int fill_matrix_state(MPSRNNRecurrentMatrixState state, native.mpsrnn_matrix_state *layers) except -1:
-    cdef size_t index
+    cdef Py_ssize_t index
     cdef MPSMatrix memory
     for index in range(len(state._parts)):
         part = state._parts[index]

@@ -11,7 +11,7 @@ import conversion
 import mpsrnn_cy as mps
 import oracle
 from matrices import assert_same_bits, blanks, matrices, run
-from test_matrix_contract import gru, inputs, lstm, single_gate
+from matrix_stacks import gru, inputs, lstm, single_gate
 
 Layer = mps.MPSRNNMatrixTrainingLayer
 FLOAT16, FLOAT32 = mps.MPSDataType.FLOAT16, mps.MPSDataType.FLOAT32

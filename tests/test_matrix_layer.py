@@ -11,7 +11,7 @@ import conversion
 import mpsrnn_cy as mps
 import oracle
 from matrices import assert_same_bits, assert_same_states, blanks, layer, matrices, parts, run
-from test_matrix_contract import STACKS, gru, inputs, lstm, single_gate
+from matrix_stacks import STACKS, gru, inputs, lstm, single_gate
 
 Mode = mps.MPSRNNBidirectionalCombineMode
 

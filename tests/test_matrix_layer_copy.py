@@ -14,10 +14,10 @@ import pytest
 import mpsrnn_cy as mps
 import oracle
 from matrices import assert_same_bits, layer
+from matrix_stacks import STACKS
 from mpsrnn_cy.archive import encode_layer
 from mpsrnn_cy.cells import read_cells
 from refusal import refused
-from test_matrix_contract import STACKS
 
 Mode = mps.MPSRNNBidirectionalCombineMode
 Layer = mps.MPSRNNMatrixInferenceLayer

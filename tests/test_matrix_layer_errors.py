@@ -11,8 +11,8 @@ import pytest
 import conversion
 import mpsrnn_cy as mps
 from matrices import blanks, matrices, parts
+from matrix_stacks import lstm, single_gate
 from refusal import refused
-from test_matrix_contract import lstm, single_gate
 
 Value, Type, Lifetime = mps.BadArgumentError, mps.BadTypeError, mps.LifetimeError
 State = mps.MPSRNNRecurrentMatrixState

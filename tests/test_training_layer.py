@@ -12,9 +12,9 @@ import pytest
 import mpsrnn_cy as mps
 import oracle
 from matrices import assert_same_bits, assert_same_states, blanks, layer, parts
+from matrix_stacks import single_gate
 from matrix_training import CELLS, FLOAT16, FLOAT32, INPUTS, OUTPUTS, ROWS, Layer, Training, arrays, assert_same_arrays
 from refusal import refused
-from test_matrix_contract import single_gate
 
 Value, Lifetime = mps.BadArgumentError, mps.LifetimeError
 
