@@ -12,7 +12,16 @@ import numpy as np
 import mpsrnn_cy as mps
 from mpsrnn_cy.archive import encode_layer
 from mpsrnn_cy.archive_reader import ENTRY
-from mpsrnn_cy.cells import Cell, CellKind, GateWeights, read_cells
+from mpsrnn_cy.cells import (
+    IMAGE_CELLS,
+    MATRIX_CELLS,
+    TRAINING_CELLS,
+    Cell,
+    CellFamily,
+    CellKind,
+    GateWeights,
+    read_cells,
+)
 from mpsrnn_cy.weight_reader import Neuron
 
 CLASS = "MPSRNNImageInferenceLayer"
@@ -74,8 +83,45 @@ def bidirectional() -> list[Cell]:
     return read_cells([forward, backward])
 
 
-def archive(cells: Sequence[Cell]) -> bytes:
-    return encode_layer(CLASS, cells, SETTINGS)
+def matrix_stack() -> list[Cell]:
+    """A GRU below an LSTM as matrix layers may have them: groups, PReLU, memory weights of both kinds."""
+    rng = np.random.default_rng(2)
+
+    def source(outputs: int, inputs: int, **options: Any) -> mps.ArrayDataSource:
+        return mps.ArrayDataSource(rng.standard_normal((outputs, 1, 1, inputs)).astype(np.float32), **options)
+
+    gru = mps.MPSGRUDescriptor.create_gru_descriptor(3, 8)
+    gru.gate_pnorm_value = 2.5
+    gru.output_gate_input_weights = source(8, 3, neuron=prelu(8))
+    gru.output_gate_recurrent_weights = source(8, 4, groups=2)
+    gru.output_gate_input_gate_weights = source(8, 8)
+    lstm = mps.MPSLSTMDescriptor.create_lstm_descriptor(8, 2)
+    lstm.use_float32_weights = True
+    lstm.memory_weights_are_diagonal = True
+    lstm.input_gate_input_weights = source(2, 8, bias=np.array([0.5, -1.0], np.float32))
+    lstm.output_gate_memory_weights = source(2, 1)
+    return read_cells([gru, lstm], MATRIX_CELLS)
+
+
+def trained() -> list[Cell]:
+    """What a training layer may have: one layer without groups, and a bias wherever there is an input."""
+    rng = np.random.default_rng(3)
+    lstm = mps.MPSLSTMDescriptor.create_lstm_descriptor(2, 3)
+    for slot, inputs in {"input_gate_input": 2, "cell_gate_input": 2, "cell_gate_recurrent": 3}.items():
+        weights = rng.standard_normal((3, 1, 1, inputs)).astype(np.float32)
+        setattr(lstm, f"{slot}_weights", mps.ArrayDataSource(weights))
+    return read_cells([lstm], TRAINING_CELLS)
+
+
+FAMILIES = {
+    CLASS: IMAGE_CELLS,
+    "MPSRNNMatrixInferenceLayer": MATRIX_CELLS,
+    "MPSRNNMatrixTrainingLayer": TRAINING_CELLS,
+}
+
+
+def archive(cells: Sequence[Cell], class_name: str = CLASS) -> bytes:
+    return encode_layer(class_name, cells, SETTINGS)
 
 
 # Taken apart and put together ---------------------------------------------------------------------------------
@@ -137,9 +183,9 @@ def assert_same(found: Any, expected: Any, place: str = "") -> None:
         assert found == expected, place
 
 
-def reread(cells: Sequence[Cell]) -> list[Cell]:
+def reread(cells: Sequence[Cell], family: CellFamily = IMAGE_CELLS) -> list[Cell]:
     """What `read_cells` makes of descriptors that say what the cells say; refuses cells it could not have made."""
-    return read_cells([_descriptor(cell) for cell in cells])
+    return read_cells([_descriptor(cell) for cell in cells], family)
 
 
 def _descriptor(cell: Cell) -> mps.MPSRNNDescriptor:
