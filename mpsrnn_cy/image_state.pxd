@@ -12,7 +12,7 @@ cdef class MPSRNNRecurrentImageState(MPSState):
     # A temporary's read count holds it.
     cdef ImageStateHandle _owner
 
-    # What owns the native state, to be held while that is used. LifetimeError if a temporary's last read has been encoded.
+    # What owns the native state, to be held while it is used. LifetimeError if a temporary's last read was encoded.
     cdef ImageStateHandle _handle(self)
 
 
