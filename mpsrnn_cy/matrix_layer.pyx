@@ -160,8 +160,7 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
             NONE: results of the forward stack; None if there is no forward layer. ADD, CONCATENATE: the joined
             results, with the channels of one stack or of both together, forward first.
         destination_backward_matrices : sequence of MPSMatrix, optional
-            NONE: results of the backward stack, if there is a backward layer, of the element type of the forward ones.
-            Else ignored, as Apple does.
+            NONE: results of the backward stack, if there is a backward layer. Else ignored, as Apple does.
         recurrent_input_state : MPSRNNRecurrentMatrixState, optional
             Where both stacks start, each at its own end, with an entry for every layer. Ours, not Apple's, whose
             stacks start from zero.

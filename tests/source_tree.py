@@ -41,16 +41,21 @@ def shared_object(tree: Path, module: str) -> Path:
     return path
 
 
+def copy_sources(to: Path) -> Path:
+    """Copy what a build reads to a folder that is there."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, to / part, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        else:
+            shutil.copy(ROOT / part, to / part)
+    shutil.rmtree(to / "mpsrnn_cy/include", ignore_errors=True)
+    return to
+
+
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the tree, built in place. Not to be edited."""
-    tree = tmp_path_factory.mktemp("built")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, tree / part, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        else:
-            shutil.copy(ROOT / part, tree / part)
-    shutil.rmtree(tree / "mpsrnn_cy/include", ignore_errors=True)
+    tree = copy_sources(tmp_path_factory.mktemp("built"))
     assert build(tree) >= {f"link mpsrnn_cy.{module}" for module in MODULES}
     return tree
 

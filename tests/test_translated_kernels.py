@@ -311,6 +311,8 @@ def test_textures_inside_and_outside(device: Device, request: pytest.FixtureRequ
 # The real kernels -------------------------------------------------------------------------------------------
 
 
+# Slow, and the build of the package has shown as much for the machine at hand.
+@pytest.mark.slow
 @requires_gxx
 @pytest.mark.parametrize("variant", host.VARIANTS)
 @pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.stem)
