@@ -44,8 +44,8 @@ cdef class MPSRNNMatrixTrainingLayer(MatrixKernel):
 
     There is a trainable matrix for every data source of the descriptor, and a bias beside every source of input
     weights, of zeros if that has none. PReLU's parameters are not trained. The weights are float32 if the descriptor
-    says ``use_float32_weights``, else float16, biases and diagonal memory weights like the others (inference layers keep
-    those as float32); sums, recurrent states and what gradients are made of are float32.
+    says ``use_float32_weights``, else float16, biases and diagonal memory weights like the others, where inference
+    layers keep those as float32; sums, recurrent states and what gradients are made of are float32.
 
     Parameters
     ----------
