@@ -64,11 +64,6 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         if self._h != NULL:
             api.release(self._h)
 
-    def __repr__(self):
-        name = "" if self._label is None else f" {self._label!r}"
-        kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
-        return f"<MPSRNNImageInferenceLayer{name} {kinds}>"
-
     @property
     def input_feature_channels(self):
         """Channels of the source images."""

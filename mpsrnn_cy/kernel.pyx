@@ -44,6 +44,11 @@ cdef class MPSKernel:
         self.device = instance_of(device, "device", MTLDevice)
         self._options = MPSKernelOptions.NONE
 
+    def __repr__(self):
+        name = "" if self._label is None else f" {self._label!r}"
+        kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
+        return f"<{type(self).__name__}{name} {kinds}>"
+
     @property
     def label(self):
         """A name for people, or None."""

@@ -13,11 +13,6 @@ __all__ = ["MatrixKernel"]
 cdef class MatrixKernel(MPSKernel):
     """Base of the layers over matrices. Ours, not Apple's."""
 
-    def __repr__(self):
-        name = "" if self._label is None else f" {self._label!r}"
-        kinds = ", ".join(f"{cell.kind.name} {cell.input_channels} -> {cell.output_channels}" for cell in self._cells)
-        return f"<{type(self).__name__}{name} {kinds}>"
-
     @property
     def input_feature_channels(self):
         """Columns of the source matrices."""
