@@ -27,7 +27,7 @@ from setuptools.errors import OptionError
 sys.path.insert(0, str(Path(__file__).parent / "objc"))
 import toolchain
 from incremental import Builder, Step, write_if_changed
-from kernel_sources import write_kernel_sources
+from kernel_sources import write_kernel_sources, write_twin_sources
 from toolchain import Compiler
 
 PACKAGE = Path("mpsrnn_cy")
@@ -36,11 +36,14 @@ PUBLIC_HEADER = Path("objc/mpsrnn.h")
 NATIVE_MODULE = "mpsrnn_cy.device"
 
 MAC = sys.platform == "darwin"
-INCLUDES = ("objc", "metal") if MAC else ("objc/portable/include", "objc/portable", "objc", "metal", "metal/host/cpu")
+INCLUDES = ("objc", "metal") if MAC else ("metal/cpu", "objc/portable/include", "objc/portable", "objc", "metal", "metal/host/cpu")
 COMMON_FLAGS = ("-fPIC", "-fvisibility=hidden", "-pthread")
 WARNINGS = ("-Wall", "-Wextra")
 # What x86-64-v3 adds, by name: compilers spell the level itself differently, and old ones do not know it.
 X86_64_V3 = ("-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mmovbe")
+X86_64_V4 = (*X86_64_V3, "-mavx512f", "-mavx512dq", "-mavx512cd", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512")
+# The instruction sets that have tuned twins, by machine and by the name in MPSRNN_ISA.
+TWIN_FLAGS = {"x86_64": {"x86-64-v3": X86_64_V3, "x86-64-v4": X86_64_V4}, "aarch64": {"baseline": ()}}
 KERNEL_FLAGS = {"baseline": ("-O3",), "x86_64_v3": ("-O3", *X86_64_V3), "checked": ("-O2",)}
 
 SANITIZER = os.environ.get("MPSRNN_SANITIZE", "")
@@ -114,6 +117,10 @@ class BuildExtensions(build_ext):
                 ".cpp": (cxx, (*toolchain.CXX_FLAGS, "-Wall", *environment("CXXFLAGS"))),
             }
         steps = []
+        twins = {} if MAC else TWIN_FLAGS.get(self.plat_name.rpartition("-")[2], {})
+        for source, isa in write_twin_sources(Path(self.build_temp, "kernels"), list(twins)).items():
+            compiler, flags = languages[source.suffix]
+            steps.append(self.compile_step(source, compiler, (*flags, *(("-O3", *twins[isa]) if isa else ()))))
         generated = write_kernel_sources(Path("metal"), Path(self.build_temp, "kernels"), variants)
         for source, variant in {**dict.fromkeys(sorted(sources)), **generated}.items():
             compiler, flags = languages[source.suffix]

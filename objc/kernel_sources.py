@@ -52,6 +52,34 @@ def write_kernel_sources(metal: Path, folder: Path, variants: Sequence[str]) -> 
     return files
 
 
+def write_twin_sources(folder: Path, instruction_sets: Sequence[str]) -> dict[Path, str | None]:
+    """Generate the files that build the tuned twins, and the list of their tables.
+
+    Parameters
+    ----------
+    folder
+        Where to write; files that would not change are left alone.
+    instruction_sets
+        Those that the machine has twins for, as MPSRNN_ISA names them.
+
+    Returns
+    -------
+    dict
+        The path of each file, and the instruction set it is for; None for the list.
+    """
+    tables = {isa: f"msl_twins_{isa.replace('-', '_')}" for isa in instruction_sets}
+    files: dict[Path, str | None] = {folder / "twin_registry.c": None}
+    lines = ['#include "twin.h"', *(f"extern const struct msl_twin {table}[];" for table in tables.values())]
+    entries = "".join(f'{{"{isa}", {table}}}, ' for isa, table in tables.items())
+    lines += [f"const struct msl_twin_table msl_twin_tables[] = {{{entries}{{NULL, NULL}}}};", ""]
+    write_if_changed(folder / "twin_registry.c", "\n".join(lines))
+    for isa, table in tables.items():
+        source = folder / f"{table}.cpp"
+        files[source] = isa
+        write_if_changed(source, f'#define TWIN_TABLE {table}\n#include "twins.cpp"\n')
+    return files
+
+
 def _sources_file(texts: dict[str, str]) -> str:
     """The text of each kernel as one string, to the byte as Apple's compiler or the portable device shall see it."""
     arrays = [f"const char mpsrnn_metal_{stem}[] =\n{_c_string(text)};\n" for stem, text in texts.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,23 +14,33 @@ import pytest
 os.environ.setdefault("MPSRNN_VALIDATION", "1")
 
 import mpsrnn_cy as mps
+import oracle
 from source_tree import built, tree
 
 __all__ = ["built", "tree"]
 
-# The kernels' builds: the environment that chooses each.
+# The kernels' builds, and their tuned twins where there are some: the environment that chooses each.
 KERNEL_BUILDS = {
     "checked": {"MPSRNN_VALIDATION": "1"},
-    "baseline": {"MPSRNN_VALIDATION": "0", "MPSRNN_ISA": "baseline"},
-    "x86-64-v3": {"MPSRNN_VALIDATION": "0", "MPSRNN_ISA": "x86-64-v3"},
+    "baseline": {"MPSRNN_ISA": "baseline"},
+    "x86-64-v3-msl": {"MPSRNN_ISA": "x86-64-v3", "MPSRNN_KERNELS": "msl"},
+    "x86-64-v3": {"MPSRNN_ISA": "x86-64-v3"},
+    "x86-64-v4": {"MPSRNN_ISA": "x86-64-v4"},
+}
+
+# What the processor must have for a build.
+_FEATURES = {
+    "x86-64-v3": {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"},
+    "x86-64-v4": {"avx512f", "avx512dq", "avx512cd", "avx512bw", "avx512vl"},
 }
 
 
-def _has_x86_64_v3() -> bool:
+def _can_run(isa: str) -> bool:
+    if isa not in _FEATURES:
+        return True
     if platform.machine() != "x86_64" or not Path("/proc/cpuinfo").exists():
         return False
-    flags = set(Path("/proc/cpuinfo").read_text().split())
-    return {"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"} <= flags
+    return _FEATURES[isa] <= set(Path("/proc/cpuinfo").read_text().split())
 
 
 @pytest.fixture(scope="session")
@@ -46,18 +57,21 @@ def _devices_by_build() -> dict[str, mps.MTLDevice]:
 @pytest.fixture(params=KERNEL_BUILDS)
 def each_build(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _devices_by_build: dict[str, mps.MTLDevice]
-) -> mps.MTLDevice:
+) -> Iterator[mps.MTLDevice]:
     """A device whose kernels are, one test after the other, of every build that this machine can run.
 
     Each build has a device object of its own, for a device object remembers the pipelines it has made.
     """
-    if request.param == "x86-64-v3" and not _has_x86_64_v3():
-        pytest.skip("this CPU has no x86-64-v3")
-    for name, value in KERNEL_BUILDS[request.param].items():
+    environment = {"MPSRNN_VALIDATION": "0", "MPSRNN_KERNELS": ""} | KERNEL_BUILDS[request.param]
+    if not _can_run(environment.get("MPSRNN_ISA", "")):
+        pytest.skip(f"this CPU cannot run {request.param}")
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     if request.param not in _devices_by_build:
         _devices_by_build[request.param] = mps.MTLCopyAllDevices()[0]
-    return _devices_by_build[request.param]
+    has_twins = request.param in ("x86-64-v3", "x86-64-v4")
+    with oracle.tiled() if has_twins else nullcontext():
+        yield _devices_by_build[request.param]
 
 
 @pytest.fixture

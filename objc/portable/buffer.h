@@ -8,6 +8,7 @@
     MTLStorageMode _storageMode;
     BOOL _isBorrowed;                               /* the storage is the caller's */
     struct PortableMetalBlock *_deallocator;        /* says that it is not needed any more; may be NULL */
+    struct msl_derivation *_derivations;
 }
 - (id)initWithDevice:(PMDevice *)device length:(NSUInteger)length options:(MTLResourceOptions)options;
 
@@ -19,6 +20,8 @@
 
 /* The memory, of private buffers too. */
 - (void *)storage;
+/* Where twins keep what they derive from the contents (derivation.h). */
+- (struct msl_derivation **)derivations;
 @end
 
 #endif

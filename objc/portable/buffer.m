@@ -1,4 +1,5 @@
 #import "buffer.h"
+#include "derivation.h"
 #import <Metal/PortableMetal.h>
 #import "block.h"
 #import "violation.h"
@@ -81,6 +82,7 @@ enum { BORROWED_ALIGNMENT = 16 };
 
 - (void)dealloc
 {
+    pm_free_derivations(_derivations);
     if (_isBorrowed) {
         [self returnStorage];
     } else if (_storage) {
@@ -92,6 +94,11 @@ enum { BORROWED_ALIGNMENT = 16 };
 - (void *)storage
 {
     return _storage;
+}
+
+- (struct msl_derivation **)derivations
+{
+    return &_derivations;
 }
 
 - (void *)contents

@@ -1,6 +1,7 @@
 #ifndef PM_COMMAND_BUFFER_H
 #define PM_COMMAND_BUFFER_H
 #import "command_queue.h"
+#import "function.h"
 #include <pthread.h>
 #include "msl_program.h"
 
@@ -44,7 +45,7 @@ struct pm_command_buffer_job {
 - (BOOL)keepResource:(id)resource;
 /* A copy that lives until the commands have run; NULL without memory. */
 - (void *)keepBytes:(const void *)bytes length:(size_t)length;
-- (void)recordKernel:(const struct msl_kernel *)kernel dispatch:(const struct msl_dispatch *)dispatch;
+- (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch;
 - (void)encoderDidEnd;
 @end
 

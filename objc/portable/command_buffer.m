@@ -8,6 +8,7 @@
 #import "compute_encoder.h"
 #import "error.h"
 #import "executor.h"
+#import "twin_executor.h"
 #import "violation.h"
 
 NSString *const MTLCommandBufferErrorDomain = @"MTLCommandBufferErrorDomain";
@@ -15,6 +16,8 @@ NSString *const MTLCommandBufferErrorDomain = @"MTLCommandBufferErrorDomain";
 struct pm_recorded_dispatch {
     struct pm_recorded_dispatch *next;
     const struct msl_kernel *kernel;
+    const struct msl_twin *twin;
+    const uint32_t *constants;
     struct msl_dispatch dispatch;
 };
 
@@ -215,7 +218,7 @@ static void run_job(struct pm_job *job)
     return memcpy(kept->bytes, bytes, length);
 }
 
-- (void)recordKernel:(const struct msl_kernel *)kernel dispatch:(const struct msl_dispatch *)dispatch
+- (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch
 {
     struct pm_recorded_dispatch *recorded = malloc(sizeof *recorded);
     if (!recorded) {
@@ -223,7 +226,9 @@ static void run_job(struct pm_job *job)
         return;
     }
     recorded->next = NULL;
-    recorded->kernel = kernel;
+    recorded->kernel = [function kernel];
+    recorded->twin = [function twin];
+    recorded->constants = [function constantWords];
     recorded->dispatch = *dispatch;
     *_lastDispatch = recorded;
     _lastDispatch = &recorded->next;
@@ -250,8 +255,12 @@ static void run_job(struct pm_job *job)
 
 - (void)runDispatch:(struct pm_recorded_dispatch *)recorded
 {
-    const char *problem;
-    const int error = pm_execute([_device team], recorded->kernel, &recorded->dispatch, &problem);
+    const char *problem = NULL;
+    int error = 0;
+    if (!recorded->twin
+        || !pm_execute_twin([_device team], recorded->twin, recorded->constants, &recorded->dispatch, &error, &problem)) {
+        error = pm_execute([_device team], recorded->kernel, &recorded->dispatch, &problem);
+    }
     if (error) {
         [self failToStart:"the device's threads; a smaller MPSRNN_NUM_THREADS needs fewer" error:error
                    kernel:recorded->kernel];

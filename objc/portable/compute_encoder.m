@@ -78,7 +78,7 @@ _Static_assert((int)MTLResourceUsageRead == MSL_ACCESS_READ && (int)MTLResourceU
     }
     void *contents = [_commandBuffer keepBytes:bytes length:length];
     if (contents) {
-        _dispatch.buffers[index] = (struct msl_buffer){contents, length};
+        _dispatch.buffers[index] = (struct msl_buffer){contents, length, NULL};
     }
 }
 
@@ -88,7 +88,7 @@ _Static_assert((int)MTLResourceUsageRead == MSL_ACCESS_READ && (int)MTLResourceU
         return;
     }
     if (!buffer) {
-        _dispatch.buffers[index] = (struct msl_buffer){NULL, 0};
+        _dispatch.buffers[index] = (struct msl_buffer){NULL, 0, NULL};
         return;
     }
     if (offset >= [buffer length]) {
@@ -98,7 +98,8 @@ _Static_assert((int)MTLResourceUsageRead == MSL_ACCESS_READ && (int)MTLResourceU
     }
     if ([_commandBuffer keepResource:buffer]) {
         char *storage = [(PMBuffer *)buffer storage];
-        _dispatch.buffers[index] = (struct msl_buffer){storage + offset, [buffer length] - offset};
+        struct msl_derivation **derivations = offset == 0 ? [(PMBuffer *)buffer derivations] : NULL;
+        _dispatch.buffers[index] = (struct msl_buffer){storage + offset, [buffer length] - offset, derivations};
     }
 }
 
@@ -284,6 +285,6 @@ static BOOL product_fits(MTLSize size, NSUInteger limit)
     _dispatch.threads_per_threadgroup[0] = (uint32_t)threadsPerThreadgroup.width;
     _dispatch.threads_per_threadgroup[1] = (uint32_t)threadsPerThreadgroup.height;
     _dispatch.threads_per_threadgroup[2] = (uint32_t)threadsPerThreadgroup.depth;
-    [_commandBuffer recordKernel:[[_pipeline function] kernel] dispatch:&_dispatch];
+    [_commandBuffer recordFunction:[_pipeline function] dispatch:&_dispatch];
 }
 @end

@@ -3,6 +3,7 @@
 #include <string.h>
 #import "error.h"
 #import "function_constants.h"
+#include "variant.h"
 
 /* Writes the value of one constant of a program into `constants`. NO, and an error, if it was not set as declared. */
 static BOOL fill_constant(unsigned char *constants, const struct msl_constant *constant,
@@ -42,6 +43,7 @@ static BOOL fill_constant(unsigned char *constants, const struct msl_constant *c
     }
     _program = program;
     _kernel = kernel;
+    _twin = pm_variant_twin(kernel->name);
     _constants = calloc(1, program->constants_size ? program->constants_size : 1);
     BOOL filled = _constants != NULL;
     if (!filled) {
@@ -52,6 +54,10 @@ static BOOL fill_constant(unsigned char *constants, const struct msl_constant *c
         const struct msl_constant *constant = &program->constants[i];
         const struct pm_constant_value *value = [constantValues valueAtIndex:constant->index];
         filled = fill_constant(_constants, constant, value, kernel->name, error);
+        if (filled && constant->index < MSL_CONSTANT_COUNT) {
+            const BOOL isBool = constant->type == MTLDataTypeBool;
+            memcpy(&_words[constant->index], _constants + constant->offset, isBool ? 1 : sizeof *_words);
+        }
     }
     if (!filled) {
         [self release];
@@ -79,6 +85,16 @@ static BOOL fill_constant(unsigned char *constants, const struct msl_constant *c
 - (const void *)constants
 {
     return _constants;
+}
+
+- (const struct msl_twin *)twin
+{
+    return _twin;
+}
+
+- (const uint32_t *)constantWords
+{
+    return _words;
 }
 
 - (BOOL)hasArgument:(const struct msl_argument *)argument

@@ -10,6 +10,7 @@
 static const char *const names[] = {
     [PM_VARIANT_BASELINE] = "baseline",
     [PM_VARIANT_X86_64_V3] = "x86-64-v3",
+    [PM_VARIANT_X86_64_V4] = "x86-64-v4",
     [PM_VARIANT_CHECKED] = "checked",
 };
 
@@ -25,36 +26,42 @@ static bool all_set(unsigned int value, unsigned int bits)
     return (value & bits) == bits;
 }
 
-/* Does the operating system save the registers that AVX uses? */
-static bool system_keeps_avx_state(void)
+enum {
+    XCR0_AVX = 1 << 1 | 1 << 2,                             /* with SSE */
+    XCR0_AVX512 = XCR0_AVX | 1 << 5 | 1 << 6 | 1 << 7,
+    LEAF7_V3 = 1 << 3 | 1 << 5 | 1 << 8,                    /* BMI1, AVX2, BMI2 */
+    EXTENDED_LZCNT = 1 << 5,
+};
+/* AVX-512 F, DQ, CD, BW and VL. */
+static const unsigned int LEAF7_V4 = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+
+/* Does the operating system save these registers? */
+static bool system_keeps(unsigned int state)
 {
-    enum { XCR0_SSE = 1 << 1, XCR0_AVX = 1 << 2 };
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return all_set(low, XCR0_SSE | XCR0_AVX);
+    return all_set(low, state);
 }
 
-/* The level as the psABI defines it. Asked of the processor itself, since compilers differ in the names of features. */
-static bool processor_is_x86_64_v3(void)
+/* The levels as the psABI defines them. Asked of the processor itself, since compilers differ in the names of features. */
+static enum pm_variant best_variant(void)
 {
-    enum { LEAF7_BMI1 = 1 << 3, LEAF7_AVX2 = 1 << 5, LEAF7_BMI2 = 1 << 8, EXTENDED_LZCNT = 1 << 5 };
     unsigned int a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)
         || !all_set(c, bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_POPCNT | bit_CMPXCHG16B)
-        || !all_set(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C | bit_MOVBE) || !system_keeps_avx_state()) {
-        return false;
+        || !all_set(c, bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C | bit_MOVBE) || !system_keeps(XCR0_AVX)
+        || !__get_cpuid(0x80000001, &a, &b, &c, &d) || !all_set(c, EXTENDED_LZCNT)
+        || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !all_set(b, LEAF7_V3)) {
+        return PM_VARIANT_BASELINE;
     }
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !all_set(b, LEAF7_BMI1 | LEAF7_AVX2 | LEAF7_BMI2)) {
-        return false;
-    }
-    return __get_cpuid(0x80000001, &a, &b, &c, &d) && all_set(c, EXTENDED_LZCNT);
+    return all_set(b, LEAF7_V4) && system_keeps(XCR0_AVX512) ? PM_VARIANT_X86_64_V4 : PM_VARIANT_X86_64_V3;
 }
 
 #else
 
-static bool processor_is_x86_64_v3(void)
+static enum pm_variant best_variant(void)
 {
-    return false;
+    return PM_VARIANT_BASELINE;
 }
 
 #endif
@@ -78,25 +85,24 @@ bool pm_variant_choose(enum pm_variant *variant, char *message, size_t size)
         return false;
     }
     const char *isa = environment("MPSRNN_ISA");
+    *variant = best_variant();
     if (!isa) {
-        *variant = processor_is_x86_64_v3() ? PM_VARIANT_X86_64_V3 : PM_VARIANT_BASELINE;
         return true;
     }
-    if (strcmp(isa, names[PM_VARIANT_BASELINE]) == 0) {
-        *variant = PM_VARIANT_BASELINE;
+    for (enum pm_variant wanted = PM_VARIANT_BASELINE; wanted < PM_VARIANT_CHECKED; ++wanted) {
+        if (strcmp(isa, names[wanted]) != 0) {
+            continue;
+        }
+        if (wanted > *variant) {
+            snprintf(message, size,
+                     "MPSRNN_ISA is %s, but this processor or its operating system does not support it", isa);
+            return false;
+        }
+        *variant = wanted;
         return true;
     }
-    if (strcmp(isa, names[PM_VARIANT_X86_64_V3]) != 0) {
-        snprintf(message, size, "MPSRNN_ISA is '%s'; baseline or x86-64-v3 expected", isa);
-        return false;
-    }
-    if (!processor_is_x86_64_v3()) {
-        snprintf(message, size,
-                 "MPSRNN_ISA is x86-64-v3, but this processor or its operating system does not support it");
-        return false;
-    }
-    *variant = PM_VARIANT_X86_64_V3;
-    return true;
+    snprintf(message, size, "MPSRNN_ISA is '%s'; baseline, x86-64-v3 or x86-64-v4 expected", isa);
+    return false;
 }
 
 const struct msl_program *pm_variant_program(const struct msl_library *library, char *message, size_t size)
@@ -108,14 +114,34 @@ const struct msl_program *pm_variant_program(const struct msl_library *library, 
     const struct msl_program *const programs[] = {
         [PM_VARIANT_BASELINE] = library->baseline,
         [PM_VARIANT_X86_64_V3] = library->x86_64_v3,
+        [PM_VARIANT_X86_64_V4] = library->x86_64_v3,
         [PM_VARIANT_CHECKED] = library->checked,
     };
     const struct msl_program *program = programs[variant];
-    if (!program && variant == PM_VARIANT_X86_64_V3 && !environment("MPSRNN_ISA")) {
+    if (!program && variant != PM_VARIANT_CHECKED && !environment("MPSRNN_ISA")) {
         program = library->baseline;
     }
     if (!program) {
         snprintf(message, size, "the kernels of this package were built without the variant '%s'", names[variant]);
     }
     return program;
+}
+
+const struct msl_twin *pm_variant_twin(const char *kernel)
+{
+    char message[256];
+    enum pm_variant variant;
+    const char *kernels = environment("MPSRNN_KERNELS");
+    if ((kernels && strcmp(kernels, "msl") == 0) || !pm_variant_choose(&variant, message, sizeof message)) {
+        return NULL;
+    }
+    const struct msl_twin_table *table = msl_twin_tables;
+    while (table->isa && strcmp(table->isa, names[variant]) != 0) {
+        ++table;
+    }
+    const struct msl_twin *twin = table->twins;
+    while (twin && twin->kernel && strcmp(twin->kernel, kernel) != 0) {
+        ++twin;
+    }
+    return twin && twin->kernel ? twin : NULL;
 }

@@ -15,6 +15,7 @@ from .formats import Format, decode, encode, store
 from .gradients import Gradients, Key, gradients, weight_of
 from .neurons import Neuron, NeuronType
 from .stack import Result, as_images, as_rows, exact_state, run, run_bidirectional
+from .tiles import tiled
 
 __all__ = [
     "FUNCTION_ULPS",
@@ -50,5 +51,6 @@ __all__ = [
     "run",
     "run_bidirectional",
     "store",
+    "tiled",
     "weight_of",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .bounded import Bounded
 from .convolution import Slot, Term, convolve, plain, scale, total, unread
 from .neurons import Neuron, NeuronType
+from .tiles import tile_sizes
 
 
 class State(NamedTuple):
@@ -125,7 +126,9 @@ class Cell:
         """A gate's convolution of an image, if it or any other gate of the cell has one there."""
         slot = getattr(gate, name)
         if isinstance(slot, Slot):
-            return [convolve(image, slot, self.float32_weights)]
+            slots = [getattr(other, kind) for other in self.gates.values() for kind in ("input", "recurrent", "memory")]
+            sizes = tile_sizes([other.reach for other in slots if isinstance(other, Slot)])
+            return [convolve(image, slot, self.float32_weights, sizes)]
         is_read = any(isinstance(getattr(other, name), Slot) for other in self.gates.values())
         return [unread(image, self.outputs)] if is_read else []
 

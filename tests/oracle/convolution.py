@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
+from . import tiles
 from .bounded import LARGEST, ROUNDOFF, SMALLEST, Bounded, Float64
 
 
@@ -45,6 +46,20 @@ class Slot:
     def inputs(self) -> int:
         """Input channels."""
         return self.weights.shape[3] * self.groups
+
+    @property
+    def offsets(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+        """Where the taps lie, rows and columns, from the pixel: the window is centred on its dilated width."""
+        rows, columns = (
+            np.arange(k) * d - ((k - 1) * d + 1) // 2 for k, d in zip(self.weights.shape[1:3], self.dilation, strict=True)
+        )
+        return rows, columns
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How far the farthest tap is, up or down and left or right."""
+        rows, columns = self.offsets
+        return int(np.abs(rows).max()), int(np.abs(columns).max())
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +99,22 @@ def _windows(image: Float64, slot: Slot) -> Float64:
     return grouped.transpose(1, 0, 3, 4, 2).reshape(slot.groups, n * height * width, -1)
 
 
-def convolve(image: Bounded, slot: Slot, float32_weights: bool) -> Term:
-    """Cross-correlation of an image (N, H, W, C) with the weights of a slot."""
+def _ungrouped(slot: Slot, float32_weights: bool) -> NDArray[np.float64]:
+    """Weights (kernel height, kernel width, inputs, outputs) with zeros where a group does not read."""
+    weights = round_weights(slot.weights, float32_weights).transpose(1, 2, 3, 0)
+    inputs, outputs = slot.inputs // slot.groups, slot.outputs // slot.groups
+    whole = np.zeros((*weights.shape[:2], slot.inputs, slot.outputs))
+    for group in range(slot.groups):
+        made = slice(group * outputs, (group + 1) * outputs)
+        whole[:, :, group * inputs : (group + 1) * inputs, made] = weights[..., made]
+    return whole
+
+
+def convolve(image: Bounded, slot: Slot, float32_weights: bool, tile_sizes: Sequence[int] = ()) -> Term:
+    """Cross-correlation of an image (N, H, W, C) with the weights of a slot.
+
+    `tile_sizes` are the windows in which an implementation may convolve tiles instead of pixels.
+    """
     n, height, width, channels = image.shape
     if channels != slot.inputs:
         raise ValueError(f"image has {channels} channels, weights have {slot.inputs}")
@@ -104,7 +133,16 @@ def convolve(image: Bounded, slot: Slot, float32_weights: bool) -> Term:
     value, magnitude, *errors = (product.transpose(1, 0, 2).reshape(shape) for product in products)
     err = errors[0] if errors else np.zeros(shape)
     err = np.where(spoilt(image), np.inf, err)
-    return Term(value, err, magnitude + err, weights.shape[1], True)
+    leaves = weights.shape[1]
+    for taps in tile_sizes:
+        if max(slot.reach) <= taps // 2:
+            window = np.zeros((taps, taps, channels, slot.outputs))
+            place = np.ix_(*(offsets + taps // 2 for offsets in slot.offsets))
+            window[place] = np.abs(_ungrouped(slot, float32_weights))
+            tiled, roundings = tiles.magnitude(np.abs(np.where(usable, image.value, 0.0)), window, taps)
+            magnitude = np.maximum(magnitude, tiled)
+            leaves = max(leaves, channels + roundings)
+    return Term(value, err, magnitude + err, leaves, True)
 
 
 def spoilt(image: Bounded) -> NDArray[np.bool_]:

@@ -184,7 +184,7 @@ CASE(environment_chooses_the_variant)
     }
     setenv("MPSRNN_ISA", "sse9", 1);
     expect_no_function(MAIN_SOURCE, "variant", nil, MTLLibraryErrorUnsupported,
-                       "MPSRNN_ISA is 'sse9'; baseline or x86-64-v3 expected");
+                       "MPSRNN_ISA is 'sse9'; baseline, x86-64-v3 or x86-64-v4 expected");
     CHECK_TEXT([the_device().name UTF8String], "Portable Metal (CPU)");
     setenv("MPSRNN_VALIDATION", "1", 1);
     CHECK_EQUAL(variant_that_runs(), 9);

@@ -25,6 +25,7 @@ struct msl_texture {
 struct msl_buffer {
     void *contents;             /* offset already added */
     size_t length;              /* bytes from `contents` to the end */
+    struct msl_derivation **derivations;    /* what twins have derived from the buffer; NULL for parts and copies */
 };
 
 enum msl_access { MSL_ACCESS_READ = 1, MSL_ACCESS_WRITE = 2 };

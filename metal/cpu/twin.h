@@ -1,0 +1,54 @@
+/* Tuned twins of hot kernels: what one offers, and what the device that runs it provides. Plain C.
+ *
+ * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device asks it for
+ * a plan of a dispatch; a twin that has none (say, for grouped convolutions) leaves the dispatch to its kernel. A plan
+ * consists of items that any threads may run in any order; no item's results depend on how they are shared out. */
+#ifndef MSL_TWIN_H
+#define MSL_TWIN_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "msl_program.h"
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { MSL_PLAN_WORDS = 64, MSL_CONSTANT_COUNT = 32 };
+
+struct msl_plan {
+    size_t items;
+    size_t workspace;               /* bytes that a thread needs while it runs items, aligned to a cache line */
+    uint64_t words[MSL_PLAN_WORDS]; /* the twin's own */
+};
+
+/* What a dispatch is, besides its bindings. */
+struct msl_twin_call {
+    const struct msl_dispatch *dispatch;
+    uint32_t constants[MSL_CONSTANT_COUNT];     /* function constants by index, as 32 bits */
+    unsigned threads;                           /* that will share the items */
+};
+
+struct msl_twin {
+    const char *kernel;
+    bool (*plan)(struct msl_plan *plan, const struct msl_twin_call *call);
+    void (*run)(const struct msl_plan *plan, const struct msl_twin_call *call, size_t item, void *workspace);
+};
+
+/* The twins of one instruction set; an entry without a kernel ends them. */
+struct msl_twin_table {
+    const char *isa;                /* as in the environment variable MPSRNN_ISA */
+    const struct msl_twin *twins;
+};
+
+/* Written by the build; an entry without an instruction set ends it. */
+extern const struct msl_twin_table msl_twin_tables[];
+
+/* Provided by the device: memory derived from a buffer that is never written again, made at the first call with this
+ * `key` and freed with the buffer. `fill` may be called while other threads wait. NULL: no memory. */
+const void *msl_derived(const struct msl_buffer *buffer, uint64_t key, size_t size,
+                        void (*fill)(void *to, const void *context), const void *context);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,28 @@
+// The table of twins for the instruction set that this is compiled for; TWIN_TABLE is its name.
+#include "tile_by_tile.h"
+
+namespace {
+namespace twin {
+
+template <class Cell, bool is_half> void run_item(const msl_plan *plan, const msl_twin_call *call, size_t item, void *workspace)
+{
+    const image_plan &p = plan_of(plan);
+    float *floats = static_cast<float *>(workspace);
+    switch (p.how) {
+    case DIRECT: run_direct<Cell>(p, call, item, floats); break;
+    case WINOGRAD_3: run_winograd<Cell, is_half, 3>(p, call, item, floats); break;
+    case WINOGRAD_5: run_winograd<Cell, is_half, 5>(p, call, item, floats); break;
+    }
+}
+
+} // namespace twin
+} // namespace
+
+#define TWIN(name)                                                                                                \
+    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name, true>},                               \
+    {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name, false>}
+
+extern "C" const struct msl_twin TWIN_TABLE[];
+const struct msl_twin TWIN_TABLE[] = {
+    TWIN(single_gate), TWIN(gru_gates), TWIN(gru_output), TWIN(lstm), TWIN(lstm_output), {},
+};
