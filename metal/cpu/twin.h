@@ -1,8 +1,9 @@
 /* Tuned twins of hot kernels: what one offers, and what the device that runs it provides. Plain C.
  *
- * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device asks it for
- * a plan of a dispatch; a twin that has none (say, for grouped convolutions) leaves the dispatch to its kernel. A plan
- * consists of items that any threads may run in any order; no item's results depend on how they are shared out. */
+ * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device asks
+ * it for a plan of a dispatch; a twin that has none (say, for grouped convolutions) leaves the dispatch to its kernel.
+ * There are two kinds. One consists of items that any threads may run in any order. The other is run by a crew of
+ * threads that meet between its phases. The results of neither depend on how many threads there are. */
 #ifndef MSL_TWIN_H
 #define MSL_TWIN_H
 #include <stdbool.h>
@@ -16,8 +17,9 @@ extern "C" {
 enum { MSL_PLAN_WORDS = 64, MSL_CONSTANT_COUNT = 32 };
 
 struct msl_plan {
-    size_t items;
+    size_t items;                   /* of a twin with a crew: the most threads that it has work for */
     size_t workspace;               /* bytes that a thread needs while it runs items, aligned to a cache line */
+    size_t shared;                  /* bytes that a crew has together, aligned likewise */
     uint64_t words[MSL_PLAN_WORDS]; /* the twin's own */
 };
 
@@ -28,10 +30,19 @@ struct msl_twin_call {
     unsigned threads;                           /* that will share the items */
 };
 
+/* One thread of a crew. */
+struct msl_member {
+    struct msl_crew *crew;          /* the device's */
+    unsigned index, count;          /* which one of how many */
+    void *workspace, *shared;       /* as the plan wants them; uninitialised */
+};
+
 struct msl_twin {
     const char *kernel;
     bool (*plan)(struct msl_plan *plan, const struct msl_twin_call *call);
+    /* One of the two. */
     void (*run)(const struct msl_plan *plan, const struct msl_twin_call *call, size_t item, void *workspace);
+    void (*run_together)(const struct msl_plan *plan, const struct msl_twin_call *call, struct msl_member *member);
 };
 
 /* The twins of one instruction set; an entry without a kernel ends them. */
@@ -47,6 +58,11 @@ extern const struct msl_twin_table msl_twin_tables[];
  * `key` and freed with the buffer. `fill` may be called while other threads wait. NULL: no memory. */
 const void *msl_derived(const struct msl_buffer *buffer, uint64_t key, size_t size,
                         void (*fill)(void *to, const void *context), const void *context);
+
+/* Provided by the device: waits for all members of the crew; each then sees what the others have written. If one came so
+ * late that the processor must be busy with something else, the crew goes on as its first member alone: `index` and
+ * `count` may differ afterwards, and a member for whom this returns false returns from the twin at once. */
+bool msl_meet(struct msl_member *member);
 
 #ifdef __cplusplus
 }
