@@ -45,7 +45,10 @@ X86_64_V3 = ("-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mmovbe
 AVX_512 = ("-mavx512f", "-mavx512dq", "-mavx512cd", "-mavx512bw", "-mavx512vl")
 X86_64_V4 = (*X86_64_V3, *AVX_512, "-mprefer-vector-width=512")
 # The instruction sets that have tuned twins, by machine and by the name in MPSRNN_ISA.
-TWIN_FLAGS = {"x86_64": {"x86-64-v3": X86_64_V3, "x86-64-v4": X86_64_V4}, "aarch64": {"baseline": ()}}
+TWIN_FLAGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "x86_64": {"x86-64-v3": X86_64_V3, "x86-64-v4": X86_64_V4},
+    "aarch64": {"baseline": ()},
+}
 KERNEL_FLAGS = {"baseline": ("-O3",), "x86_64_v3": ("-O3", *X86_64_V3), "checked": ("-O2",)}
 
 SANITIZER = os.environ.get("MPSRNN_SANITIZE", "")
