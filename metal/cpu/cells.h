@@ -61,7 +61,7 @@ struct single_gate : cell {
 
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
-        vf input[TEXELS], h[TEXELS];
+        vf input[TEXELS] = {}, h[TEXELS];
         read_input(at, input);
         for (int i = 0; i < TEXELS; ++i) {
             vf gate;
@@ -104,7 +104,7 @@ struct gru_gates : cell {
 
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
-        vf input[TEXELS], h0[TEXELS], z[TEXELS], r[TEXELS];
+        vf input[TEXELS] = {}, h0[TEXELS] = {}, z[TEXELS], r[TEXELS] = {};
         read_input(at, input);
         if (has_state)
             read(output_in, at, h0);
@@ -158,7 +158,7 @@ struct gru_output : cell {
 
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
-        vf input[TEXELS], h0[TEXELS] = {}, z[TEXELS], h1[TEXELS];
+        vf input[TEXELS] = {}, h0[TEXELS] = {}, z[TEXELS], h1[TEXELS];
         read_input(at, input);
         read(update, at, z);
         if (has_state)
@@ -194,7 +194,7 @@ struct lstm : cell {
 
     explicit lstm(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_peephole(constant(MPSRNN_CONSTANT_HAS_PEEPHOLE)),
-          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), is_usual(has_usual_neurons()),
+          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), is_usual(has_usual_neurons() && !has_peephole && !splits_output),
           memory_in(texture(MPSRNN_TEXTURE_MEMORY_IN)), memory(texture(MPSRNN_TEXTURE_MEMORY)),
           gate(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
     {
@@ -227,17 +227,13 @@ struct lstm : cell {
 
     TWIN_INLINE vf new_memory(const gate_sums<GATES> &sums, const vf *gates, vf c0) const
     {
-        const vf in = gates[MPSRNN_GATE_INPUT], forget = gates[MPSRNN_GATE_FORGET], cell = gates[MPSRNN_GATE_CELL];
-        if (is_usual)
-            return usual_memory(in, forget, cell, c0);
-        return neuron(sums, MPSRNN_GATE_FORGET, forget) * c0
-               + neuron(sums, MPSRNN_GATE_INPUT, in) * neuron(sums, MPSRNN_GATE_CELL, cell);
+        return neuron(sums, MPSRNN_GATE_FORGET, gates[MPSRNN_GATE_FORGET]) * c0
+               + neuron(sums, MPSRNN_GATE_INPUT, gates[MPSRNN_GATE_INPUT])
+                     * neuron(sums, MPSRNN_GATE_CELL, gates[MPSRNN_GATE_CELL]);
     }
 
     TWIN_INLINE vf new_output(const gate_sums<GATES> &sums, vf out, vf c1) const
     {
-        if (is_usual)
-            return usual_output(out, c1);
         return neuron(sums, MPSRNN_GATE_OUTPUT, out)
                * activate(constant(MPSRNN_CONSTANT_NEURON_OUTPUT), c1, broadcast(params.output_a),
                           params.output_neuron.b, params.output_neuron.c);
@@ -254,12 +250,9 @@ struct lstm : cell {
             outputs.fetch(at);
     }
 
-    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    // All that the neurons, peepholes and modes may be.
+    __attribute__((noinline)) void make_any(const gate_sums<GATES> &sums, const vf *input, const vf *c0, vf *c1, vf *h1) const
     {
-        vf input[TEXELS], c0[TEXELS] = {}, c1[TEXELS], h1[TEXELS];
-        read_input(at, input);
-        if (has_state)
-            read(memory_in, at, c0);
         for (int i = 0; i < TEXELS; ++i) {
             vf gates[GATES];
             add_up(sums, i, input, gates);
@@ -271,6 +264,25 @@ struct lstm : cell {
             if (has_peephole)
                 out += peephole(sums, MPSRNN_GATE_OUTPUT, c1[i]);
             h1[i] = splits_output ? out : new_output(sums, out, c1[i]);
+        }
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf input[TEXELS] = {}, c0[TEXELS] = {}, c1[TEXELS], h1[TEXELS];
+        read_input(at, input);
+        if (has_state)
+            read(memory_in, at, c0);
+        if (is_usual) {
+            for (int i = 0; i < TEXELS; ++i) {
+                vf gates[GATES];
+                add_up(sums, i, input, gates);
+                const usual_state next = usual_cell(gates, c0[i]);
+                c1[i] = next.memory;
+                h1[i] = next.output;
+            }
+        } else {
+            make_any(sums, input, c0, c1, h1);
         }
         write(memory, at, c1);
         if (splits_output)

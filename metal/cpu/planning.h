@@ -117,6 +117,7 @@ template <class Cell> void drop_absent_terms(image_plan &plan, const uint32_t *t
         }
     }
     plan.term_count = kept;
+    plan.is_merged = plan.is_merged || kept == 0;
 }
 
 // Shares rows of pixels out.
