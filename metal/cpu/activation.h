@@ -44,8 +44,8 @@ TWIN_INLINE vf activate(uint32_t type, vf x, vf a, float b, float c)
     }
 }
 
-// The usual LSTM: sigmoid for the gates, tanh for memory and output, with two divisions in place of five. The products of
-// denominators are finite while no argument is beyond FAR; beyond, all is taken apart.
+// The usual LSTM: sigmoid for the gates, tanh for memory and output, with two divisions in place of five. Products of
+// the denominators are finite while no argument is beyond FAR; beyond, all is taken apart.
 constexpr float FAR = 20.0f;
 
 struct usual_state {

@@ -1,7 +1,7 @@
 // What becomes of the sums of the gates: one class per kernel of metal/, with its formulae and bindings.
 //
-// Each has GATES; `term`, the texture of each of the kernel's TERMS and whether this dispatch has the term; `fetch`, which
-// announces a strip of pixels; and `finish`, which is given the sums of its gates.
+// Each has GATES; `term`, the texture of each of the kernel's TERMS and whether this dispatch has the term; `fetch`,
+// which announces a strip of pixels; and `finish`, which is given the sums of its gates.
 #ifndef TWIN_CELLS_H
 #define TWIN_CELLS_H
 #include "strip.h"
@@ -78,7 +78,8 @@ struct gru_gates : cell {
     surface output_in, update, reset, updated;
 
     explicit gru_gates(const msl_twin_call &c)
-        : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_recurrent(constant(MPSRNN_CONSTANT_HAS_RECURRENT)),
+        : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)),
+          has_recurrent(constant(MPSRNN_CONSTANT_HAS_RECURRENT)),
           has_memory(constant(MPSRNN_CONSTANT_HAS_MEMORY)), output_in(texture(MPSRNN_TEXTURE_OUTPUT_IN)),
           update(texture(MPSRNN_TEXTURE_GATE)), reset(texture(MPSRNN_TEXTURE_RESET)),
           updated(texture(MPSRNN_TEXTURE_UPDATED))
@@ -194,7 +195,8 @@ struct lstm : cell {
 
     explicit lstm(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_peephole(constant(MPSRNN_CONSTANT_HAS_PEEPHOLE)),
-          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), is_usual(has_usual_neurons() && !has_peephole && !splits_output),
+          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)),
+          is_usual(has_usual_neurons() && !has_peephole && !splits_output),
           memory_in(texture(MPSRNN_TEXTURE_MEMORY_IN)), memory(texture(MPSRNN_TEXTURE_MEMORY)),
           gate(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
     {
@@ -217,7 +219,8 @@ struct lstm : cell {
         return constant(MPSRNN_CONSTANT_NEURON_0) == SIGMOID && constant(MPSRNN_CONSTANT_NEURON_1) == SIGMOID
                && constant(MPSRNN_CONSTANT_NEURON_2) == TANH && constant(MPSRNN_CONSTANT_NEURON_3) == SIGMOID
                && constant(MPSRNN_CONSTANT_NEURON_OUTPUT) == TANH && a == 1.0f
-               && params.neurons[MPSRNN_GATE_CELL].b == 1.0f && params.output_a == 1.0f && params.output_neuron.b == 1.0f;
+               && params.neurons[MPSRNN_GATE_CELL].b == 1.0f && params.output_a == 1.0f
+               && params.output_neuron.b == 1.0f;
     }
 
     TWIN_INLINE vf peephole(const gate_sums<GATES> &sums, int g, vf c) const
@@ -251,7 +254,8 @@ struct lstm : cell {
     }
 
     // All that the neurons, peepholes and modes may be.
-    __attribute__((noinline)) void make_any(const gate_sums<GATES> &sums, const vf *input, const vf *c0, vf *c1, vf *h1) const
+    __attribute__((noinline)) void make_any(const gate_sums<GATES> &sums, const vf *input, const vf *c0, vf *c1,
+                                            vf *h1) const
     {
         for (int i = 0; i < TEXELS; ++i) {
             vf gates[GATES];
