@@ -76,7 +76,7 @@ def lstm(shape: Shape, seed: int = 0) -> tuple[mps.MPSLSTMDescriptor, oracle.LST
             weights = rng.standard_normal((shape.outputs, height, width, depth)) / np.sqrt(height * width * depth)
             slots[kind] = oracle.Slot(weights.astype(np.float32), shape.dilation, shape.groups)
         bias = rng.standard_normal(shape.outputs).astype(np.float32)
-        geometry = {"dilation_rate_x": shape.dilation[1], "dilation_rate_y": shape.dilation[0], "groups": shape.groups}
+        geometry = {"dilation_rate": shape.dilation, "groups": shape.groups}
         activation = mps.MPSNNNeuronDescriptor.cnn_neuron_descriptor(neuron, 1.0, 1.0)
         sources = {
             "input": mps.ArrayDataSource(slots["input"].weights, bias, activation, **geometry),

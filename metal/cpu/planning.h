@@ -1,6 +1,8 @@
 // From a dispatch of an image cell to a plan: which algorithm, on what weights, in which blocks.
 //
-// Windows within 3 x 3 and 5 x 5 go through Winograd's algorithm, everything else is multiplied tap by tap.
+// Windows within 3 x 3 and 5 x 5, also dilated ones, go through Winograd's algorithm in tiles of 4 x 4 pixels: 36 or 64
+// multiplications of a tile in place of 16 for every tap. Windows of one row or column, wider ones, and images so small
+// that their few pixels are cheaper than whole tiles are multiplied tap by tap. docs/performance.md has the errors.
 #ifndef TWIN_PLANNING_H
 #define TWIN_PLANNING_H
 #include "cells.h"
@@ -62,7 +64,7 @@ template <class Cell> void add_terms(image_plan &plan, uint32_t *term_of, const 
     }
 }
 
-inline algorithm choose_algorithm(const image_plan &plan)
+inline algorithm choose_algorithm(const image_plan &plan, const mpsrnn_cell_params &p)
 {
     const int reach = -plan.left > plan.right ? -plan.left : plan.right;
     const int reach_y = -plan.top > plan.bottom ? -plan.top : plan.bottom;
@@ -70,7 +72,13 @@ inline algorithm choose_algorithm(const image_plan &plan)
     const int nearest = reach < reach_y ? reach : reach_y;
     if (nearest == 0 || farthest > 2)
         return DIRECT;
-    return farthest == 1 ? WINOGRAD_3 : WINOGRAD_5;
+    const algorithm tiled = farthest == 1 ? WINOGRAD_3 : WINOGRAD_5;
+    uint32_t taps = 0;
+    for (uint32_t t = 0; t < plan.term_count; ++t)
+        taps = plan.terms[t].taps > taps ? plan.terms[t].taps : taps;
+    const size_t tiles = size_t((p.width + TILE - 1) / TILE) * ((p.height + TILE - 1) / TILE);
+    // The transforms cost about a quarter of the multiplications.
+    return size_t(p.width) * p.height * taps * 4 < tiles * point_count(tiled) * 5 ? DIRECT : tiled;
 }
 
 template <class Cell> void lay_panels(image_plan &plan, uint32_t slices)
@@ -167,7 +175,7 @@ template <class Cell> bool make_plan_for(algorithm how, bool is_half, msl_plan *
     plan.is_half = is_half;
     uint32_t term_of[MPSRNN_MAX_TERMS];
     add_terms<Cell>(plan, term_of, call);
-    plan.how = how == DIRECT ? DIRECT : choose_algorithm(plan);
+    plan.how = how == DIRECT ? DIRECT : choose_algorithm(plan, p);
     for (uint32_t t = 0; t < plan.term_count; ++t)
         plan.depth += plan.terms[t].depth * (plan.how == DIRECT ? plan.terms[t].taps : 1);
     lay_panels<Cell>(plan, p.slices);
