@@ -58,7 +58,7 @@ static bool has_lost_too_much(struct msl_crew *crew)
     return crew->lost > (now - crew->start) / TOLERATED_LOSS;
 }
 
-bool msl_meet(struct msl_member *member)
+bool msl_meet(struct msl_crew_member *member)
 {
     if (member->count == 1) {
         return true;
@@ -91,7 +91,7 @@ static void join(struct pm_task *task)
         return;
     }
     wait_for_round(crew, 0);
-    struct msl_member member = {crew, index, crew->count, workspace, crew->shared};
+    struct msl_crew_member member = {crew, index, crew->count, workspace, crew->shared};
     crew->work->run(crew->work->context, &member);
 }
 
@@ -156,7 +156,7 @@ static bool gather(struct pm_team *team, struct msl_crew *crew, size_t most)
     return members == called;
 }
 
-static void run_crew(struct pm_team *team, struct msl_crew *crew, struct msl_member *first, size_t most)
+static void run_crew(struct pm_team *team, struct msl_crew *crew, struct msl_crew_member *first, size_t most)
 {
     const bool all_came = gather(team, crew, most - 1);
     const unsigned count = crew->count;
@@ -184,7 +184,7 @@ int pm_crew_run(struct pm_team *team, const struct pm_crew_work *work, const cha
         *problem = "no memory to work in";
         return 0;
     }
-    struct msl_member first = {NULL, 0, 1, memory, memory + own};
+    struct msl_crew_member first = {NULL, 0, 1, memory, memory + own};
     if (most <= 1 || is_pausing()) {
         work->run(work->context, &first);
         return 0;

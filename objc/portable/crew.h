@@ -5,7 +5,7 @@
 #include "twin.h"
 
 struct pm_crew_work {
-    void (*run)(const void *context, struct msl_member *member);
+    void (*run)(const void *context, struct msl_crew_member *member);
     const void *context;
     size_t most;                /* threads; the team may have fewer to spare */
     uint64_t cost;              /* nanoseconds that one thread would take, roughly; 0: unknown */

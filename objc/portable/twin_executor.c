@@ -23,7 +23,7 @@ static void run_items(void *context, size_t begin, size_t end)
     }
 }
 
-static void run_member(const void *context, struct msl_member *member)
+static void run_member(const void *context, struct msl_crew_member *member)
 {
     const struct execution *execution = context;
     execution->twin->run_together(&execution->plan, &execution->call, member);
