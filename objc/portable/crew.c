@@ -18,6 +18,10 @@ struct msl_crew {
     uint64_t asleep_since;              /* atomic; of the last of them */
 };
 
+/* In a meeting it pays to look longer than elsewhere: the others are sure to come, and who sleeps there is a sign of
+ * trouble. */
+enum { MEETING_NANOSECONDS = 2 * PM_SPIN_NANOSECONDS };
+
 static const uint32_t STARTED = UINT32_C(1) << 31;
 
 /* A quarter of its time may a crew lose before it is better to be alone, whatever it did until then: 2 threads that
@@ -26,7 +30,7 @@ enum { TOLERATED_LOSS = 4 };
 
 static void wait_for_round(struct msl_crew *crew, uint32_t round)
 {
-    if (pm_spin_while_equal(&crew->round, round, PM_SPIN_NANOSECONDS)) {
+    if (pm_spin_while_equal(&crew->round, round, MEETING_NANOSECONDS)) {
         return;
     }
     __atomic_store_n(&crew->asleep_since, pm_now(), __ATOMIC_RELAXED);
@@ -54,7 +58,7 @@ static bool has_lost_too_much(struct msl_crew *crew)
     }
     const uint64_t now = pm_now();
     const uint64_t since = __atomic_load_n(&crew->asleep_since, __ATOMIC_RELAXED);
-    crew->lost += PM_SPIN_NANOSECONDS + (now > since ? now - since : 0);
+    crew->lost += MEETING_NANOSECONDS + (now > since ? now - since : 0);
     return crew->lost > (now - crew->start) / TOLERATED_LOSS;
 }
 
@@ -176,7 +180,7 @@ static void run_crew(struct pm_team *team, struct msl_crew *crew, struct msl_cre
     const uint64_t done = pm_now();
     pm_team_dismiss(team, &crew->task);
     const uint64_t now = pm_now();
-    const uint64_t lost = crew->lost + (now - done > PM_SPIN_NANOSECONDS ? now - done : 0);
+    const uint64_t lost = crew->lost + (now - done > MEETING_NANOSECONDS ? now - done : 0);
     if (first->count < count || lost > (now - crew->start) / TOLERATED_LOSS) {
         note_loss(now);
     } else if (count > 1) {

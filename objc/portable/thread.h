@@ -1,13 +1,20 @@
-/* Starts the threads of this library. */
+/* Starts the threads of this library. Needs _GNU_SOURCE. */
 #ifndef PM_THREAD_H
 #define PM_THREAD_H
 #include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Runs `function(argument)` on a thread that takes no signals, so that they interrupt the threads that expect them,
  * and computes in the default floating-point mode, so that results do not depend on who made the thread.
  * Returns 0 or an errno value. */
 int pm_thread_start(pthread_t *thread, void (*function)(void *), void *argument);
+
+/* For a thread that is about to be woken up in order to help the calling one: the system would often let it wait for
+ * the very processor that it is to relieve. So it wakes up on another; with what is stored in `usable` it can give
+ * itself back the freedom of going where the calling thread may. False if there is no other processor. */
+bool pm_thread_keep_away(pthread_t thread, cpu_set_t *usable);
 
 /* Has `release` called, once, when this thread rests: it gives back what the thread keeps for its next work. */
 void pm_thread_when_resting(void (*release)(void));
