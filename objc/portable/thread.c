@@ -1,9 +1,11 @@
+#define _GNU_SOURCE
 #include "thread.h"
 #include <errno.h>
 #include <fenv.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include "waiting.h"
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -39,6 +41,18 @@ static void *begin(void *argument)
     return NULL;
 }
 
+bool pm_thread_keep_away(pthread_t thread, cpu_set_t *usable)
+{
+    const int here = sched_getcpu();
+    /* Fails where the machine has more processors than a cpu_set_t has bits; then the system's choice has to do. */
+    if (here < 0 || sched_getaffinity(0, sizeof *usable, usable) != 0) {
+        return false;
+    }
+    cpu_set_t others = *usable;
+    CPU_CLR(here, &others);
+    return CPU_COUNT(&others) > 0 && pthread_setaffinity_np(thread, sizeof others, &others) == 0;
+}
+
 void pm_thread_when_resting(void (*release)(void))
 {
     release_kept = release;
@@ -66,6 +80,13 @@ void pm_thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
         pthread_mutex_unlock(mutex);
         pm_thread_rest();
         pthread_mutex_lock(mutex);
+    }
+}
+
+void pm_thread_sleep(const uint32_t *word, uint32_t value)
+{
+    if (!pm_sleep_while_equal(word, value, release_kept ? 1 : 0)) {
+        pm_thread_rest();
     }
 }
 
