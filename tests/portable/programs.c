@@ -145,6 +145,27 @@ static void note_threadgroup(const struct msl_dispatch *dispatch, const uint32_t
     __atomic_fetch_add((uint32_t *)dispatch->buffers[0].contents + index, 1 + index, __ATOMIC_RELAXED);
 }
 
+/* Squares the number of the threadgroup. */
+static void square(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
+{
+    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = threadgroup[0] * threadgroup[0];
+}
+
+/* As many times as buffer 1 says, adds to each value of buffer 0 the next one. */
+static void relax(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
+{
+    const uint32_t steps = *(const uint32_t *)dispatch->buffers[1].contents;
+    const size_t count = dispatch->buffers[0].length / sizeof(uint32_t);
+    uint32_t *values = dispatch->buffers[0].contents;
+    (void)threadgroup;
+    for (uint32_t step = 0; step < steps; ++step) {
+        const uint32_t first = values[0];
+        for (size_t i = 0; i < count; ++i) {
+            values[i] += i + 1 < count ? values[i + 1] : first;
+        }
+    }
+}
+
 static void write_past_buffer(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
 {
     (void)threadgroup;
@@ -205,6 +226,8 @@ static void variant_checked(const struct msl_dispatch *dispatch, const uint32_t 
         {"note_thread", note_thread, output_arguments, COUNT(output_arguments), NULL, 0},                              \
         {"note_mode", note_mode, output_arguments, COUNT(output_arguments), NULL, 0},                                  \
         {"note_threadgroup", note_threadgroup, output_arguments, COUNT(output_arguments), NULL, 0},                    \
+        {"square", square, output_arguments, COUNT(output_arguments), NULL, 0},                                        \
+        {"relax", relax, append_arguments, COUNT(append_arguments), NULL, 0},                                          \
         {"write_past_buffer", write_past_buffer, output_arguments, COUNT(output_arguments), NULL, 0},                  \
         {"write_past_texture", write_past_texture, array_arguments, COUNT(array_arguments), NULL, 0},                  \
         {"variant", variant, output_arguments, COUNT(output_arguments), NULL, 0},                                      \
