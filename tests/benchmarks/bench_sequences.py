@@ -30,7 +30,8 @@ def test_sequence(benchmark, session: Session, workload: Workload, threads: int)
     outcome = session.measure(workload, threads)
     benchmark.group = workload.name
     benchmark.extra_info.update(report.record(outcome))
-    benchmark.pedantic(outcome.ours()[0].contender.run, rounds=5, warmup_rounds=1)
+    with session.threads(threads):
+        benchmark.pedantic(outcome.ours()[0].contender.run, rounds=5, warmup_rounds=1)
     assert accuracy.objections(workload, outcome.measured) == []
     failed = [verdict for verdict in outcome.verdicts if verdict.result is bars.Result.FAILED]
     assert not failed, "\n\n" + report.full([outcome])

@@ -52,7 +52,7 @@ class Session:
     ) -> Outcome:
         """Time ours and the peers, in turns, and compare all with the reference and with each other."""
         calibrate = self.calibration(threads)
-        with self._threads(threads):
+        with self.threads(threads):
             chosen = self.peers if modules is None else modules
             made = (peer.prepare(workload, threads) for peer in chosen)
             contenders = [*ours.prepare(workload, self.device), *itertools.chain.from_iterable(made)]
@@ -70,7 +70,8 @@ class Session:
         return outcome
 
     @contextmanager
-    def _threads(self, threads: int) -> Iterator[None]:
+    def threads(self, threads: int) -> Iterator[None]:
+        """The device on a number of threads."""
         before = self.device.number_of_threads
         self.device.number_of_threads = threads
         try:

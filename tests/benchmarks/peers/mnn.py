@@ -9,13 +9,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 
+# The native part of MNN's converter: around it, its Python tools install packages and report to their maker.
+import _tools as converter
 import MNN
 import numpy as np
+import onnx
 from MNN import expr, nn
 from numpy.typing import NDArray
 
 from ..contender import Contender
 from ..workloads import ImageWorkload, Workload
+from . import onnx_models
 
 NAME = "MNN"
 REQUIRED = False
@@ -31,49 +35,14 @@ def prepare(workload: Workload, threads: int) -> Iterator[Contender]:
         yield _contender(workload, _module(workload, threads))
 
 
-def _convolution(workload: ImageWorkload, pixels: expr.Var, gates: slice) -> expr.Var:
-    cell = workload.data.cells[0]
-    joined = np.moveaxis(np.concatenate([cell.input[gates], cell.recurrent[gates]], axis=-1), -1, 2)
-    joined = np.ascontiguousarray(joined.reshape(-1, *joined.shape[2:]))
-    bias = cell.bias[gates].ravel().copy()
-    weights = expr.const(joined, list(joined.shape), expr.NCHW)
-    return expr.conv2d(pixels, weights, expr.const(bias, list(bias.shape)), padding_mode=expr.SAME)
-
-
-def _step(workload: ImageWorkload) -> list[expr.Var]:
-    state = [workload.batch, workload.outputs, *workload.extent]
-    frame = [workload.batch, workload.inputs, *workload.extent]
-    shapes = {"x": frame, "h": state} | ({"c": state} if workload.is_lstm else {})
-    given = {}
-    for name, shape in shapes.items():
-        given[name] = expr.placeholder(shape, expr.NCHW)
-        given[name].name = name
-    x, h = (expr.convert(given[name], expr.NC4HW4) for name in "xh")
-    if workload.is_lstm:
-        c = expr.convert(given["c"], expr.NC4HW4)
-        gates = _convolution(workload, expr.concat([x, h], 1), slice(None))
-        i, f, g, o = expr.split(gates, [workload.outputs] * 4, 1)
-        c = expr.sigmoid(f) * c + expr.sigmoid(i) * expr.tanh(g)
-        results = {"h1": expr.sigmoid(o) * expr.tanh(c), "c1": c}
-    else:
-        gates = expr.sigmoid(_convolution(workload, expr.concat([x, h], 1), slice(2)))
-        z, r = expr.split(gates, [workload.outputs] * 2, 1)
-        n = expr.tanh(_convolution(workload, expr.concat([x, r * h], 1), slice(2, None)))
-        results = {"h1": n + z * (h - n)}
-    named = []
-    for name, result in results.items():
-        named.append(expr.convert(result, expr.NCHW))
-        named[-1].name = name
-    return named
-
-
 def _module(workload: ImageWorkload, threads: int) -> nn._Module:
     manager = nn.create_runtime_manager(({"backend": "CPU", "precision": "high", "numThread": threads},))
     manager.set_hint(_WINOGRAD_MEMORY_LEVEL, _SMALL_TILES)
     inputs, outputs = (["x", "h", "c"], ["h1", "c1"]) if workload.is_lstm else (["x", "h"], ["h1"])
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "step.mnn")
-        expr.save(_step(workload), path)
+        source, path = (os.path.join(folder, name) for name in ("step.onnx", "step.mnn"))
+        onnx.save(onnx_models.step_model(workload), source)
+        converter.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", source, "--MNNModel", path, "--bizCode", "MNN"])
         return nn.load_module_from_file(path, inputs, outputs, runtime_manager=manager)
 
 

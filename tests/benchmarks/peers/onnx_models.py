@@ -11,6 +11,8 @@ from ..workloads import ImageWorkload, MatrixWorkload, Parameters, Workload
 OPSET = 17
 IR_VERSION = 8
 
+Shapes = dict[str, tuple[int, ...]]
+
 # The operators' orders of gates: i, o, f, c and z, r, h.
 _OPERATOR_ORDER = {"LSTM": [0, 3, 1, 2], "GRU": [0, 1, 2]}
 
@@ -38,10 +40,14 @@ class Graph:
     def split(self, source: str, counts: list[int], axis: int) -> list[str]:
         return self.add_many("Split", len(counts), source, self.constant(np.array(counts)), axis=axis)
 
-    def model(self, inputs: dict[str, tuple[int, ...]], output: str, shape: tuple[int, ...]) -> ModelProto:
-        self.nodes.append(helper.make_node("Identity", [output], ["Y"]))
-        declared = [helper.make_tensor_value_info(name, TensorProto.FLOAT, each) for name, each in inputs.items()]
-        made = [helper.make_tensor_value_info("Y", TensorProto.FLOAT, shape)]
+    def model(self, inputs: Shapes, outputs: Shapes, results: dict[str, str]) -> ModelProto:
+        """The model, whose outputs are the values that `results` names."""
+        for name, value in results.items():
+            self.nodes.append(helper.make_node("Identity", [value], [name]))
+        declared, made = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+            for shapes in (inputs, outputs)
+        )
         graph = helper.make_graph(self.nodes, "sequence", declared, made, self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
         checker.check_model(model, full_check=True)
@@ -71,11 +77,11 @@ def operator_model(workload: MatrixWorkload, reset_after: bool) -> ModelProto:
         else:
             source = graph.add("Squeeze", made, graph.constant(np.array([1])))
     shape = (workload.steps, workload.batch)
-    return graph.model({"X": (*shape, workload.inputs)}, source, (*shape, count * workload.outputs))
+    return graph.model({"X": (*shape, workload.inputs)}, {"Y": (*shape, count * workload.outputs)}, {"Y": source})
 
 
 class _Convolutions:
-    """A convolution a gate, of the pixels and the state together or, where `hoisted`, of the pixels in advance."""
+    """The gates' sums, of the pixels and the state together or, where `hoisted`, of the pixels in advance."""
 
     def __init__(self, graph: Graph, workload: ImageWorkload, hoisted: bool) -> None:
         self.graph, self.workload, self.hoisted = graph, workload, hoisted
@@ -88,11 +94,6 @@ class _Convolutions:
         else:
             self.joined = [graph.constant(weights) for weights in np.concatenate([first, last], axis=2)]
 
-    def convolve(self, source: str, weights: str, *bias: str) -> str:
-        height, width = self.workload.kernel
-        pads = [height // 2, width // 2, (height - 1) // 2, (width - 1) // 2]
-        return self.graph.add("Conv", source, weights, *bias, kernel_shape=[height, width], pads=pads)
-
     def steps(self) -> list[list[str]]:
         """What the gates have of each frame: the frame itself, or its part of each gate's sum."""
         graph, workload = self.graph, self.workload
@@ -102,19 +103,39 @@ class _Convolutions:
             return [[graph.add("Squeeze", frame, axis)] * len(workload.gates) for frame in frames]
         every = np.array([workload.steps * workload.batch, workload.inputs, *workload.extent])
         frames = graph.add("Reshape", "X", graph.constant(every))
-        parts = [self.convolve(frames, w, bias) for w, bias in zip(self.input, self.biases, strict=True)]
+        biased = zip(self.input, self.biases, strict=True)
+        parts = [convolve(graph, workload, frames, weights, bias) for weights, bias in biased]
         by_gate = [graph.split(part, [workload.batch] * workload.steps, axis=0) for part in parts]
         return [list(step) for step in zip(*by_gate, strict=True)]
 
     def gate(self, index: int, x: list[str], h: str) -> str:
         if self.hoisted:
-            return self.graph.add("Add", self.convolve(h, self.recurrent[index]), x[index])
+            recurrent = convolve(self.graph, self.workload, h, self.recurrent[index])
+            return self.graph.add("Add", recurrent, x[index])
         joined = self.graph.add("Concat", x[index], h, axis=1)
-        return self.convolve(joined, self.joined[index], self.biases[index])
+        return convolve(self.graph, self.workload, joined, self.joined[index], self.biases[index])
+
+
+def convolve(graph: Graph, workload: ImageWorkload, source: str, weights: str, *bias: str) -> str:
+    height, width = workload.kernel
+    pads = [height // 2, width // 2, (height - 1) // 2, (width - 1) // 2]
+    return graph.add("Conv", source, weights, *bias, kernel_shape=[height, width], pads=pads)
+
+
+def lstm_state(graph: Graph, gates: list[str], c: str) -> tuple[str, str]:
+    """New h and c from the sums of i, f, g and o."""
+    i, f, o = (graph.add("Sigmoid", gates[index]) for index in (0, 1, 3))
+    c = graph.add("Add", graph.add("Mul", f, c), graph.add("Mul", i, graph.add("Tanh", gates[2])))
+    return graph.add("Mul", o, graph.add("Tanh", c)), c
+
+
+def gru_state(graph: Graph, z: str, n: str, h: str) -> str:
+    """New h: (1 - z) n + z h with one product."""
+    return graph.add("Add", n, graph.add("Mul", z, graph.add("Sub", h, n)))
 
 
 def convolutional_model(workload: ImageWorkload, hoisted: bool) -> ModelProto:
-    """A ConvLSTM or ConvGRU, unrolled: X and Y are (time, batch, channels, height, width).
+    """A ConvLSTM or ConvGRU, unrolled, with a convolution a gate: X and Y are (time, batch, channels, height, width).
 
     The state is an input, so that no optimiser takes the first step's zeros for constants.
     """
@@ -125,21 +146,48 @@ def convolutional_model(workload: ImageWorkload, hoisted: bool) -> ModelProto:
     axis = graph.constant(np.array([0]))
     for x in convolutions.steps():
         if workload.is_lstm:
-            i, f, g, o = (convolutions.gate(index, x, h) for index in range(4))
-            i, f, o = (graph.add("Sigmoid", gate) for gate in (i, f, o))
-            c = graph.add("Add", graph.add("Mul", f, c), graph.add("Mul", i, graph.add("Tanh", g)))
-            h = graph.add("Mul", o, graph.add("Tanh", c))
+            h, c = lstm_state(graph, [convolutions.gate(index, x, h) for index in range(4)], c)
         else:
             z, r = (graph.add("Sigmoid", convolutions.gate(index, x, h)) for index in range(2))
             n = graph.add("Tanh", convolutions.gate(2, x, graph.add("Mul", r, h)))
-            h = graph.add("Add", n, graph.add("Mul", z, graph.add("Sub", h, n)))
+            h = gru_state(graph, z, n, h)
         hidden.append(graph.add("Unsqueeze", h, axis))
     sequence = graph.add("Concat", *hidden, axis=0)
-    state = (workload.batch, workload.outputs, *workload.extent)
-    inputs = {"X": (workload.steps, workload.batch, workload.inputs, *workload.extent), "H": state}
+    state = _state(workload)
+    inputs = {"X": (workload.steps, workload.batch, workload.inputs, *workload.extent)} | _states(workload, "HC")
+    return graph.model(inputs, {"Y": (workload.steps, *state)}, {"Y": sequence})
+
+
+def step_model(workload: ImageWorkload) -> ModelProto:
+    """One step, with one convolution of all gates that read the same pixels: x, h and c to h1 and c1."""
+    graph = Graph()
+    cell = workload.data.cells[0]
+    joined = np.moveaxis(np.concatenate([cell.input, cell.recurrent], axis=-1), -1, 2)
+
+    def sums(gates: slice, h: str) -> str:
+        weights = graph.constant(joined[gates].reshape(-1, *joined.shape[2:]))
+        pixels = graph.add("Concat", "x", h, axis=1)
+        return convolve(graph, workload, pixels, weights, graph.constant(cell.bias[gates].ravel()))
+
     if workload.is_lstm:
-        inputs["C"] = state
-    return graph.model(inputs, sequence, (workload.steps, *state))
+        gates = graph.split(sums(slice(None), "h"), [workload.outputs] * 4, axis=1)
+        h, c = lstm_state(graph, gates, "c")
+        results = {"h1": h, "c1": c}
+    else:
+        z, r = graph.split(graph.add("Sigmoid", sums(slice(2), "h")), [workload.outputs] * 2, axis=1)
+        n = graph.add("Tanh", sums(slice(2, None), graph.add("Mul", r, "h")))
+        results = {"h1": gru_state(graph, z, n, "h")}
+    inputs = {"x": (workload.batch, workload.inputs, *workload.extent)} | _states(workload, "hc")
+    return graph.model(inputs, dict.fromkeys(results, _state(workload)), results)
+
+
+def _state(workload: ImageWorkload) -> tuple[int, ...]:
+    return (workload.batch, workload.outputs, *workload.extent)
+
+
+def _states(workload: ImageWorkload, names: str) -> Shapes:
+    """Shapes of the state's parts: a GRU has but the first."""
+    return dict.fromkeys(names if workload.is_lstm else names[0], _state(workload))
 
 
 def feeds(workload: Workload) -> dict[str, NDArray[np.float32]]:
