@@ -28,10 +28,14 @@ def objections(workload: Workload, measured: Sequence[Measured]) -> list[str]:
         for each in measured
         if not each.contender.reduced and not each.error <= least
     ]
-    theirs = [each.error for each in measured if each.contender.reduced and not each.contender.is_ours]
+    theirs = max(
+        (each.error for each in measured if each.contender.reduced and not each.contender.is_ours), default=None
+    )
     for each in measured:
-        if each.contender.reduced and each.contender.is_ours and theirs and not each.error <= max(theirs):
-            found.append(f"{each.contender.label}: error {each.error:.1e}, others in less than float32 {max(theirs):.1e}")
-        elif not math.isfinite(each.error):
+        if not each.contender.reduced:
+            continue
+        if not math.isfinite(each.error):
             found.append(f"{each.contender.label}: outputs that are not numbers")
+        elif each.contender.is_ours and theirs is not None and each.error > theirs:
+            found.append(f"{each.contender.label}: error {each.error:.1e}, others in less than float32 {theirs:.1e}")
     return found

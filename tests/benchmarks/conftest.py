@@ -16,7 +16,7 @@ _OUTCOMES = pytest.StashKey[list[report.Outcome]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mpsrnn_cy benchmarks")
     group.addoption("--bars", type=Path, default=bars.TABLE, help="table of bars; tests/benchmarks/bars.md otherwise")
-    group.addoption("--report", type=Path, help="file to write the tables to, in Markdown")
+    group.addoption("--report", type=Path, help="file to put the tables into, in Markdown")
     group.addoption("--budget", type=float, default=8.0, help="least seconds for a workload and number of threads")
 
 
@@ -45,4 +45,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(text)
     path = config.getoption("--report")
     if path:
-        path.write_text(text + "\n", encoding="utf-8")
+        report.write(path, text)

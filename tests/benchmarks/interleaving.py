@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from .contender import Contender
 
 # A contender runs for so long before it is another's turn: long enough for its threads to be awake.
 TURN_S = 0.12
+# Rounds of turns whatever they cost: what runs for seconds gets no more than these.
+LEAST_ROUNDS = 3
 # Turns between two good calibrations that a contender needs.
 LEAST_TURNS = 4
 # A way of running that takes this much longer than another of the same library's is given up after two turns.
-GIVE_UP = 1.2
+GIVE_UP = 1.05
 
 
 @dataclass
@@ -43,14 +46,14 @@ def measure(
 ) -> list[Times]:
     """Time contenders in turns.
 
-    Turns go round until every contender has had `LEAST_TURNS` good ones and `budget` seconds have passed, or twice the
-    budget has.
+    Turns go round `LEAST_ROUNDS` times at least, and until every contender has had `LEAST_TURNS` good ones and `budget`
+    seconds have passed, or twice the budget has.
     """
     times = [Times() for _ in contenders]
     given_up = [False] * len(contenders)
     start = clock()
     before = calibrate()
-    while True:
+    for number in itertools.count(1):
         for contender, own, is_out in zip(contenders, times, given_up, strict=True):
             if is_out:
                 continue
@@ -65,8 +68,9 @@ def measure(
         given_up = [out or _is_hopeless(n, contenders, times) for n, out in enumerate(given_up)]
         passed = clock() - start
         enough = all(out or own.good_turns >= LEAST_TURNS for out, own in zip(given_up, times, strict=True))
-        if passed >= budget and (enough or passed >= 2.0 * budget):
-            return times
+        if number >= LEAST_ROUNDS and passed >= budget and (enough or passed >= 2.0 * budget):
+            break
+    return times
 
 
 def _turn(contender: Contender, clock: Callable[[], float]) -> list[float]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .bars import Measured, Result, Verdict
 from .workloads import Workload
+
+# Between these, tables are replaced in a file that has them.
+BEGIN = "<!-- tables of make bench: begin -->"
+END = "<!-- tables of make bench: end -->"
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,7 @@ class Outcome:
 
     def fastest(self, library: str, reduced: bool) -> Measured | None:
         found = [
-            each
-            for each in self.measured
-            if each.contender.library == library and each.contender.reduced == reduced
+            each for each in self.measured if each.contender.library == library and each.contender.reduced == reduced
         ]
         return min(found, key=lambda each: each.seconds, default=None)
 
@@ -93,6 +96,14 @@ def full(outcomes: Sequence[Outcome]) -> str:
     rates = ", ".join(f"{peak / 1e9:.0f} on {n}" for n, peak in sorted(peaks.items()))
     measured = f"FMA peak in Gflop/s by threads: {rates}."
     return "\n\n".join([times_table(outcomes), measured, verdicts_table(outcomes), f"Bars: {summary}."])
+
+
+def write(path: Path, text: str) -> None:
+    """Put tables into a file: between its marks if it has them, else as all there is."""
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    head, begin, rest = before.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    path.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}" if end else text + "\n", encoding="utf-8")
 
 
 def record(outcome: Outcome) -> dict[str, object]:

@@ -51,23 +51,27 @@ class Session:
         budget: float | None = None,
     ) -> Outcome:
         """Time ours and the peers, in turns, and compare all with the reference and with each other."""
-        calibrate = self.calibration(threads)
+        modules = self.peers if modules is None else modules
+        peak = self.calibration(threads)
         with self.threads(threads):
-            chosen = self.peers if modules is None else modules
-            made = (peer.prepare(workload, threads) for peer in chosen)
-            contenders = [*ours.prepare(workload, self.device), *itertools.chain.from_iterable(made)]
+            contenders = self.prepare(workload, threads, modules)
             errors = [error(workload, contender) for contender in contenders]
-            times = interleaving.measure(contenders, calibrate.measure, self.budget if budget is None else budget)
+            times = interleaving.measure(contenders, peak.measure, self.budget if budget is None else budget)
         measured = [
             Measured(contender, each.best, greatest, each.is_trusted)
             for contender, each, greatest in zip(contenders, times, errors, strict=True)
         ]
-        peak_seconds = workload.operations / calibrate.peak
+        peak_seconds = workload.operations / peak.peak
         verdicts = bars.judge(self.bars if table is None else table, workload.name, threads, measured, peak_seconds)
-        outcome = Outcome(workload, threads, calibrate.peak, measured, verdicts)
+        outcome = Outcome(workload, threads, peak.peak, measured, verdicts)
         self.outcomes.append(outcome)
         gc.collect()
         return outcome
+
+    def prepare(self, workload: Workload, threads: int, modules: Sequence[ModuleType]) -> list[Contender]:
+        """Ours, and those of some peers."""
+        made = (peer.prepare(workload, threads) for peer in modules)
+        return [*ours.prepare(workload, self.device), *itertools.chain.from_iterable(made)]
 
     @contextmanager
     def threads(self, threads: int) -> Iterator[None]:

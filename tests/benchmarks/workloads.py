@@ -81,7 +81,9 @@ class Workload:
     @property
     def operations(self) -> int:
         """Floating-point operations of the products, evaluated directly: two each."""
-        positions = self.steps * self.batch * int(np.prod(self.extent, dtype=int)) * int(np.prod(self.window, dtype=int))
+        positions = (
+            self.steps * self.batch * int(np.prod(self.extent, dtype=int)) * int(np.prod(self.window, dtype=int))
+        )
         return sum(2 * positions * len(self.gates) * self.outputs * (n + self.outputs) for n in self.cell_inputs)
 
     @cached_property

@@ -42,7 +42,9 @@ def _module(workload: ImageWorkload, threads: int) -> nn._Module:
     with tempfile.TemporaryDirectory() as folder:
         source, path = (os.path.join(folder, name) for name in ("step.onnx", "step.mnn"))
         onnx.save(onnx_models.step_model(workload), source)
-        converter.mnnconvert(["mnnconvert", "-f", "ONNX", "--modelFile", source, "--MNNModel", path, "--bizCode", "MNN"])
+        converter.mnnconvert(
+            ["mnnconvert", "-f", "ONNX", "--modelFile", source, "--MNNModel", path, "--bizCode", "MNN"]
+        )
         return nn.load_module_from_file(path, inputs, outputs, runtime_manager=manager)
 
 

@@ -68,7 +68,9 @@ def prepare(workload: Workload, threads: int) -> Iterator[Contender]:
         yield _sequence(workload)
 
 
-def _contender(variant: str, module: nn.Module, arguments: tuple[Tensor, ...], is_image: bool, **more: bool) -> Contender:
+def _contender(
+    variant: str, module: nn.Module, arguments: tuple[Tensor, ...], is_image: bool, **more: bool
+) -> Contender:
     made: list[Tensor] = []
 
     def run() -> None:
