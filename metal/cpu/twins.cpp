@@ -19,8 +19,8 @@ template <class Cell, bool is_half> void run_item(const msl_plan *plan, const ms
 } // namespace
 
 #define TWIN(name)                                                                                                \
-    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name, true>},                               \
-    {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name, false>}
+    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name, true>, nullptr},                \
+    {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name, false>, nullptr}
 
 extern "C" const struct msl_twin TWIN_TABLE[];
 const struct msl_twin TWIN_TABLE[] = {
