@@ -72,6 +72,7 @@ static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
 static inline void mcy_commit_before_waiting(id<MTLCommandBuffer> commandBuffer)
 {
     PortableMetalCommitBeforeWaiting(commandBuffer);
+}
 
 static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)
 {
