@@ -95,6 +95,10 @@ cdef extern from "mpsrnn.h" nogil:
         uint32_t layout
         size_t bytes_per_column, bytes_per_row, bytes_per_image
 
+    cdef enum:
+        MPSRNN_FLOAT16
+        MPSRNN_FLOAT32
+
     ctypedef struct mpsrnn_matrix:
         mpsrnn_buffer buffer
         size_t offset, row_bytes

@@ -1,0 +1,56 @@
+"""The processor's rate of fused multiply-adds, measured around everything that is timed.
+
+Virtual processors share a core with others at times, and clocks change. What was timed while the rate was not the
+usual one says nothing, and is left out.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+import sysconfig
+import time
+from pathlib import Path
+
+import toolchain
+
+SOURCE = Path(__file__).with_name("peak.cpp")
+
+# Share of the best rate below which a core was not all there.
+GOOD = 0.93
+# Rounds of the loop in a calibration: about a millisecond.
+ROUNDS = 100_000
+# Calibrations that the first estimate of the peak is the best of.
+SAMPLES = 40
+# Libraries' threads spin for a while after their work, most for up to 20 ms: they have gone to sleep after this.
+PAUSE_S = 0.03
+
+
+def build(folder: Path) -> ctypes.CDLL:
+    """The loop as a library in `folder`, made with the compiler of the package's own build."""
+    compiler = toolchain.require(toolchain.find_cxx(sysconfig.get_platform()), "C++", "CXX")
+    library = folder / "peak.so"
+    flags = (*toolchain.CXX_FLAGS, "-O2", "-ffp-contract=fast", "-fPIC", "-shared", "-pthread")
+    subprocess.run([*compiler.command, *flags, str(SOURCE), "-o", str(library)], check=True)
+    loaded = ctypes.CDLL(str(library))
+    loaded.fma_rate.restype = ctypes.c_double
+    loaded.fma_rate.argtypes = (ctypes.c_int, ctypes.c_long)
+    return loaded
+
+
+class Calibration:
+    """Rates of a number of threads, and the best of them so far."""
+
+    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
+        self._library = library
+        self._threads = threads
+        self.peak = 0.0
+        for _ in range(SAMPLES):
+            self.measure()
+
+    def measure(self) -> float:
+        """The present rate as a share of the best so far, after a pause in which everything goes to sleep."""
+        time.sleep(PAUSE_S)
+        rate = self._library.fma_rate(self._threads, ROUNDS)
+        self.peak = max(self.peak, rate)
+        return rate / self.peak
