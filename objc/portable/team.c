@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "processor.h"
 #include "thread.h"
 #include "waiting.h"
 
@@ -170,7 +171,7 @@ static bool call_worker(struct worker *worker, struct pm_task *task, uintptr_t p
         return false;
     }
     if (place == ASLEEP) {
-        worker->is_kept_away = pm_thread_keep_away(worker->thread, &worker->usable);
+        worker->is_kept_away = pm_processor_keep_away(worker->thread, &worker->usable);
         __atomic_store_n(&worker->place, called, __ATOMIC_RELEASE);
     }
     __atomic_fetch_add(&worker->calls, 1, __ATOMIC_RELEASE);

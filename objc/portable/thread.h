@@ -1,8 +1,7 @@
-/* Starts the threads of this library. Needs _GNU_SOURCE. */
+/* Starts the threads of this library, and borrows others. */
 #ifndef PM_THREAD_H
 #define PM_THREAD_H
 #include <pthread.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,10 +10,12 @@
  * Returns 0 or an errno value. */
 int pm_thread_start(pthread_t *thread, void (*function)(void *), void *argument);
 
-/* For a thread that is about to be woken up in order to help the calling one: the system would often let it wait for
- * the very processor that it is to relieve. So it wakes up on another; with what is stored in `usable` it can give
- * itself back the freedom of going where the calling thread may. False if there is no other processor. */
-bool pm_thread_keep_away(pthread_t thread, cpu_set_t *usable);
+/* Runs `function(argument)` on the calling thread, which is not one of ours, in the floating-point mode of those that
+ * are; what is kept for its next work is given back at once. */
+void pm_thread_borrow(void (*function)(void *), void *argument);
+
+/* Has the calling thread a stack as large as kernels may need? */
+bool pm_thread_can_be_borrowed(void);
 
 /* Has `release` called, once, when this thread rests: it gives back what the thread keeps for its next work. */
 void pm_thread_when_resting(void (*release)(void));
