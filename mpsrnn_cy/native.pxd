@@ -163,6 +163,7 @@ cdef extern from "mpsrnn.h" nogil:
                                                 mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_commit)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_wait)(mpsrnn_command, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_run)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         void (*command_get_info)(mpsrnn_command, mpsrnn_command_info *) noexcept nogil
         mpsrnn_status (*texture_create)(mpsrnn_device, const mpsrnn_texture_descriptor *, mpsrnn_texture *,
                                         mpsrnn_error *) noexcept nogil

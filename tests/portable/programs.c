@@ -128,14 +128,14 @@ static void note_thread(const struct msl_dispatch *dispatch, const uint32_t thre
     ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = (uint32_t)gettid();
 }
 
-/* Notes 1 if the thread computes with subnormal numbers and takes no signals. */
+/* Notes 1 if the thread computes with subnormal numbers and, not being the caller's own, takes no signals. */
 static void note_mode(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
 {
     volatile float small = 1e-30f;
     sigset_t blocked;
     usleep(1000);
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = small * 1e-10f > 0 && sigismember(&blocked, SIGINT);
+    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = small * 1e-10f > 0 && (gettid() == getpid() || sigismember(&blocked, SIGINT));
 }
 
 static void note_threadgroup(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])

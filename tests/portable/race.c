@@ -75,7 +75,7 @@ int main(void)
             step->steps_right = &right[s];
             step->serials_ended = &ended;
             step->last = s > 0 && i == ROUNDS - 1;
-            if (pm_serial_submit(serials[s], &step->job) != 0) {
+            if (pm_serial_submit(serials[s], &step->job, false) != 0) {
                 return 2;
             }
         }
