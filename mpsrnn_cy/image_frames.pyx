@@ -136,9 +136,7 @@ cdef native.mpsrnn_status _run(
             error,
         )
     if status == native.MPSRNN_STATUS_OK:
-        status = api.command_commit(command, error)
-    if status == native.MPSRNN_STATUS_OK:
-        status = api.command_wait(command, error)
+        status = api.command_run(command, error)
     if command != NULL:
         api.release(command)
     if frames._state != NULL:
