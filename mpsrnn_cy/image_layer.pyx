@@ -11,7 +11,6 @@ from .command_checks import check_command_buffer
 from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode, MTLTextureUsage
 from .errors import BadArgumentError
 from .image_access import as_pixels
-from .image_descriptor import MPSImageDescriptor
 from .layer_checks import (
     Directions,
     check_forward_stack,
@@ -23,12 +22,12 @@ from .layer_checks import (
 from .sequence_checks import SequenceChecks
 
 from .device cimport MTLCommandBuffer, api, check, is_open
-from .feature_image cimport read_pixels
 from .image cimport MPSImage
 from .image_encoding cimport NativeImages, encode_bidirectional, encode_sequence, native_images
+from .image_frames cimport ImageFrames, image_frames
 from .kernel cimport MPSCNNKernel
 from .native_cell cimport new_cells
-from .plain_images cimport PlainImages, add_state, plain_images, share_memory
+from .plain_images cimport PlainImages, add_state, plain_images, share_memory, state_is_plain
 
 __all__ = ["MPSRNNImageInferenceLayer"]
 
@@ -241,23 +240,21 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         state : MPSRNNRecurrentImageState
             Only if `return_state`; never temporary.
         """
-        frames = as_pixels(x, "x", (4, 5), (MPSImageFeatureChannelFormat.FLOAT32, MPSImageFeatureChannelFormat.FLOAT16))
-        if frames.shape[-1] != self.input_feature_channels:
-            raise BadArgumentError(f"x: got {frames.shape[-1]} channels, expected {self.input_feature_channels}")
+        cdef ImageFrames frames
+        x = as_pixels(x, "x", (4, 5), (MPSImageFeatureChannelFormat.FLOAT32, MPSImageFeatureChannelFormat.FLOAT16))
+        if x.shape[-1] != self._inputs:
+            raise BadArgumentError(f"x: got {x.shape[-1]} channels, expected {self._inputs}")
         wants_state = boolean(return_state, "return_state")
         check_forward_stack(self._cells)
-        sources = [MPSImage.from_numpy(self.device, frame) for frame in frames]
-        command = self._queue.make_command_buffer()
-        SequenceChecks(command, sources, "x", self.input_feature_channels, "x").state(state, "state", self._cells)
-        destinations = [_destination(self, source) for source in sources]
-        outputs = np.empty((*frames.shape[:-1], self.output_feature_channels), frames.dtype)
-        read, written = native_images(sources), native_images(destinations)
-        states = encode_sequence(self._h, command, read, written, state, wants_state, False)
-        command.commit()
-        command.wait_until_completed()
-        for image, output in zip(destinations, outputs):
-            read_pixels(image, output, "outputs")
-        return (outputs, states[0]) if wants_state else outputs
+        frames = image_frames(x, self.device, self._outputs)
+        if not state_is_plain(state, &frames.source, self.device, self._state_layers):
+            checks = SequenceChecks(
+                self._queue.make_command_buffer(), [MPSImage.from_numpy(self.device, x[0])], "x", self._inputs, "x"
+            )
+            checks.state(state, "state", self._cells)
+        outputs = np.empty((*x.shape[:-1], self._outputs), x.dtype)
+        last = frames.run(self._h, self._queue, outputs, state, wants_state)
+        return (outputs, last) if wants_state else outputs
 
     cdef dict _settings(self):
         settings = MPSCNNKernel._settings(self)
@@ -334,15 +331,3 @@ cdef list _encode_checked(
         wanted = sources.count if layer._store_all_intermediate_states else 1
     are_temporary = layer._recurrent_output_is_temporary
     return encode_sequence(layer._h, command, sources, destinations, state, wanted, are_temporary)
-
-
-cdef MPSImage _destination(MPSRNNImageInferenceLayer layer, MPSImage source):
-    """An image like the source, with the channels of the layer's output."""
-    descriptor = MPSImageDescriptor(
-        source.feature_channel_format,
-        source.width,
-        source.height,
-        layer.output_feature_channels,
-        number_of_images=source.number_of_images,
-    )
-    return MPSImage(layer.device, descriptor)

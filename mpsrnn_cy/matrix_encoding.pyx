@@ -144,9 +144,7 @@ cdef run_sequence(
                 layer, command, read.items, written.items, read.count, start.items, states.items, state_count, &error
             )
         if status == native.MPSRNN_STATUS_OK:
-            status = api.command_commit(command, &error)
-        if status == native.MPSRNN_STATUS_OK:
-            status = api.command_wait(command, &error)
+            status = api.command_run(command, &error)
         if command != NULL:
             api.release(command)
     check(status, &error)

@@ -16,7 +16,7 @@ cdef class PlainImages:
 
 
 # The usual case of what `sequence_checks` checks. These return None, or False, wherever there is anything to be looked
-# at more closely: what is wrong, but temporaries, views and equal devices as well. `like` are the sources, for
+# at more closely: what is wrong, but temporaries and equal devices as well. `like` are the sources, for
 # destinations; `layers` is as long as the stack, for the images of a state.
 cdef PlainImages plain_images(
     images, MTLDevice device, native.uint32_t channels, native.uint32_t usage, PlainImages like, size_t layers
@@ -24,5 +24,9 @@ cdef PlainImages plain_images(
 # Whether a state, or None, fits `layers`, (channels, whether there is a memory cell) of each. Its ranges join those of
 # the sources.
 cdef bint add_state(PlainImages sources, state, MTLDevice device, tuple layers) except -1
+# Whether a state, or None, fits them and images like this one.
+cdef bint state_is_plain(
+    state, const native.mpsrnn_image_descriptor *extent, MTLDevice device, tuple layers
+) except -1
 # Whether the destinations share memory with what is read. It spoils the ranges.
 cdef bint share_memory(PlainImages sources, PlainImages destinations)

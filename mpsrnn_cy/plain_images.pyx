@@ -50,6 +50,15 @@ cdef void _add_range(PlainImages images, native.mpsrnn_image handle) noexcept:
     images.range_count += 1
 
 
+cdef PlainImages _room(size_t count):
+    """For so many ranges."""
+    cdef PlainImages made = PlainImages.__new__(PlainImages)
+    made.ranges = <MemoryRange *>PyMem_Malloc(count * sizeof(MemoryRange))
+    if made.ranges == NULL:
+        raise OutOfMemoryError(f"no memory for {count} images")
+    return made
+
+
 cdef PlainImages plain_images(
     images, MTLDevice device, native.uint32_t channels, native.uint32_t usage, PlainImages like, size_t layers
 ):
@@ -62,11 +71,8 @@ cdef PlainImages plain_images(
     if not given or (like is not None and <size_t>len(given) != like.images.count):
         return None
     count = len(given)
-    made = PlainImages.__new__(PlainImages)
+    made = _room(count + 2 * layers)
     made.images = room_for_images(count)
-    made.ranges = <MemoryRange *>PyMem_Malloc((count + 2 * layers) * sizeof(MemoryRange))
-    if made.ranges == NULL:
-        raise OutOfMemoryError(f"no memory for {count} images")
     for index in range(count):
         item = given[index]
         if type(item) is not MPSImage:
@@ -126,6 +132,14 @@ cdef bint add_state(PlainImages sources, state, MTLDevice device, tuple layers) 
         if not _add_part(sources, given, index, native.MPSRNN_MEMORY_CELL, channels, has_memory):
             return False
     return True
+
+
+cdef bint state_is_plain(
+    state, const native.mpsrnn_image_descriptor *extent, MTLDevice device, tuple layers
+) except -1:
+    cdef PlainImages images = _room(2 * len(layers))
+    images.extent = extent[0]
+    return add_state(images, state, device, layers)
 
 
 cdef bint share_memory(PlainImages sources, PlainImages destinations):
