@@ -10,6 +10,7 @@ import ctypes
 import subprocess
 import sysconfig
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import toolchain
@@ -22,8 +23,12 @@ GOOD = 0.93
 ROUNDS = 100_000
 # Calibrations that the first estimate of the peak is the best of.
 SAMPLES = 40
-# Libraries' threads spin for a while after their work, most for up to 20 ms: they have gone to sleep after this.
-PAUSE_S = 0.03
+# Libraries' threads spin for up to 50 ms after their work. They may: their next run in the same turn is the faster
+# for it. Another's turn starts when the process has slept through one of these pauses, or after so many of them.
+PAUSE_S = 0.006
+MOST_PAUSES = 30
+# Processor time in a pause that is not somebody spinning.
+IDLE_S = 0.0005
 
 
 def build(folder: Path) -> ctypes.CDLL:
@@ -38,6 +43,19 @@ def build(folder: Path) -> ctypes.CDLL:
     return loaded
 
 
+def wait_until_idle(
+    sleep: Callable[[float], object] = time.sleep, process_time: Callable[[], float] = time.process_time
+) -> None:
+    """Sleep until none of the process's threads has used a processor for a while."""
+    before = process_time()
+    for _ in range(MOST_PAUSES):
+        sleep(PAUSE_S)
+        after = process_time()
+        if after - before < IDLE_S:
+            return
+        before = after
+
+
 class Calibration:
     """Rates of a number of threads, and the best of them so far."""
 
@@ -49,8 +67,8 @@ class Calibration:
             self.measure()
 
     def measure(self) -> float:
-        """The present rate as a share of the best so far, after a pause in which everything goes to sleep."""
-        time.sleep(PAUSE_S)
+        """The present rate as a share of the best so far, as soon as all threads are asleep."""
+        wait_until_idle()
         rate = self._library.fma_rate(self._threads, ROUNDS)
         self.peak = max(self.peak, rate)
         return rate / self.peak
