@@ -6,6 +6,9 @@ EXTRAS ?= test
 # More options for pytest, e.g. make test PYTEST='-k lstm'.
 PYTEST ?=
 
+# Tests are many and small: two processes and more share them.
+PARALLEL = -n auto --maxprocesses 8 --dist worksteal -p no:benchmark
+
 BIN = $(VENV)/bin
 # setuptools warns of every editable installation that it is one.
 PIP = PYTHONWARNINGS='ignore:Editable installation' \
@@ -23,7 +26,7 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python -m mpsrnn_cy demo
 
 test: $(VENV)/.installed-$(EXTRAS)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 slow: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/python -m pytest -m slow $(PYTEST)

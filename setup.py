@@ -36,14 +36,19 @@ PUBLIC_HEADER = Path("objc/mpsrnn.h")
 NATIVE_MODULE = "mpsrnn_cy.device"
 
 MAC = sys.platform == "darwin"
-INCLUDES = ("objc", "metal") if MAC else ("metal/cpu", "objc/portable/include", "objc/portable", "objc", "metal", "metal/host/cpu")
+PORTABLE_INCLUDES = ("metal/cpu", "objc/portable/include", "objc/portable", "objc", "metal", "metal/host/cpu")
+INCLUDES = ("objc", "metal") if MAC else PORTABLE_INCLUDES
 COMMON_FLAGS = ("-fPIC", "-fvisibility=hidden", "-pthread")
 WARNINGS = ("-Wall", "-Wextra")
 # What x86-64-v3 adds, by name: compilers spell the level itself differently, and old ones do not know it.
 X86_64_V3 = ("-mavx2", "-mfma", "-mf16c", "-mbmi", "-mbmi2", "-mlzcnt", "-mmovbe")
-X86_64_V4 = (*X86_64_V3, "-mavx512f", "-mavx512dq", "-mavx512cd", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512")
+AVX_512 = ("-mavx512f", "-mavx512dq", "-mavx512cd", "-mavx512bw", "-mavx512vl")
+X86_64_V4 = (*X86_64_V3, *AVX_512, "-mprefer-vector-width=512")
 # The instruction sets that have tuned twins, by machine and by the name in MPSRNN_ISA.
-TWIN_FLAGS = {"x86_64": {"x86-64-v3": X86_64_V3, "x86-64-v4": X86_64_V4}, "aarch64": {"baseline": ()}}
+TWIN_FLAGS: dict[str, dict[str, tuple[str, ...]]] = {
+    "x86_64": {"x86-64-v3": X86_64_V3, "x86-64-v4": X86_64_V4},
+    "aarch64": {"baseline": ()},
+}
 KERNEL_FLAGS = {"baseline": ("-O3",), "x86_64_v3": ("-O3", *X86_64_V3), "checked": ("-O2",)}
 
 SANITIZER = os.environ.get("MPSRNN_SANITIZE", "")
@@ -116,15 +121,20 @@ class BuildExtensions(build_ext):
                 ".m": (objective_c, (*toolchain.OBJECTIVE_C_FLAGS, *WARNINGS, "-O2", *environment("OBJCFLAGS"))),
                 ".cpp": (cxx, (*toolchain.CXX_FLAGS, "-Wall", *environment("CXXFLAGS"))),
             }
+        own_flags: dict[Path, tuple[str, ...]] = dict.fromkeys(sorted(sources), ())
+        folder = Path(self.build_temp, "kernels")
+        for source, variant in write_kernel_sources(Path("metal"), folder, variants).items():
+            own_flags[source] = KERNEL_FLAGS[variant] if variant else ()
+        if not MAC:
+            twins = TWIN_FLAGS.get(self.plat_name.rpartition("-")[2], {})
+            for source, isa in write_twin_sources(folder, list(twins)).items():
+                own_flags[source] = ("-O3", *twins[isa]) if isa else ()
+        # The largest first: else they would be what the others wait for.
+        largest_first = sorted(own_flags, key=lambda source: "twins" not in source.name)
         steps = []
-        twins = {} if MAC else TWIN_FLAGS.get(self.plat_name.rpartition("-")[2], {})
-        for source, isa in write_twin_sources(Path(self.build_temp, "kernels"), list(twins)).items():
+        for source in largest_first:
             compiler, flags = languages[source.suffix]
-            steps.append(self.compile_step(source, compiler, (*flags, *(("-O3", *twins[isa]) if isa else ()))))
-        generated = write_kernel_sources(Path("metal"), Path(self.build_temp, "kernels"), variants)
-        for source, variant in {**dict.fromkeys(sorted(sources)), **generated}.items():
-            compiler, flags = languages[source.suffix]
-            steps.append(self.compile_step(source, compiler, (*flags, *(KERNEL_FLAGS[variant] if variant else ()))))
+            steps.append(self.compile_step(source, compiler, (*flags, *own_flags[source])))
         return steps
 
     def compile_step(self, source: Path, compiler: Compiler, flags: tuple[str, ...]) -> Step:

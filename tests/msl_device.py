@@ -20,7 +20,7 @@ class Texture(ctypes.Structure):
 
 
 class Buffer(ctypes.Structure):
-    _fields_ = (("contents", ctypes.c_void_p), ("length", ctypes.c_size_t))
+    _fields_ = (("contents", ctypes.c_void_p), ("length", ctypes.c_size_t), ("derivations", ctypes.c_void_p))
 
 
 class Resource(ctypes.Structure):

@@ -20,6 +20,8 @@ struct msl_plan {
     size_t items;                   /* of a twin with a crew: the most threads that it has work for */
     size_t workspace;               /* bytes that a thread needs while it runs items, aligned to a cache line */
     size_t shared;                  /* bytes that a crew has together, aligned likewise */
+    uint64_t cost;                  /* nanoseconds that one thread would take, roughly; 0: unknown. Small work does not
+                                     * wake up threads, and a crew waits for no thread longer than it can gain by it. */
     uint64_t words[MSL_PLAN_WORDS]; /* the twin's own */
 };
 
@@ -31,7 +33,7 @@ struct msl_twin_call {
 };
 
 /* One thread of a crew. */
-struct msl_member {
+struct msl_crew_member {
     struct msl_crew *crew;          /* the device's */
     unsigned index, count;          /* which one of how many */
     void *workspace, *shared;       /* as the plan wants them; uninitialised */
@@ -42,7 +44,7 @@ struct msl_twin {
     bool (*plan)(struct msl_plan *plan, const struct msl_twin_call *call);
     /* One of the two. */
     void (*run)(const struct msl_plan *plan, const struct msl_twin_call *call, size_t item, void *workspace);
-    void (*run_together)(const struct msl_plan *plan, const struct msl_twin_call *call, struct msl_member *member);
+    void (*run_together)(const struct msl_plan *plan, const struct msl_twin_call *call, struct msl_crew_member *member);
 };
 
 /* The twins of one instruction set; an entry without a kernel ends them. */
@@ -62,7 +64,7 @@ const void *msl_derived(const struct msl_buffer *buffer, uint64_t key, size_t si
 /* Provided by the device: waits for all members of the crew; each then sees what the others have written. If one came so
  * late that the processor must be busy with something else, the crew goes on as its first member alone: `index` and
  * `count` may differ afterwards, and a member for whom this returns false returns from the twin at once. */
-bool msl_meet(struct msl_member *member);
+bool msl_meet(struct msl_crew_member *member);
 
 #ifdef __cplusplus
 }

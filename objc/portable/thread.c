@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include "waiting.h"
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
@@ -66,6 +67,13 @@ void pm_thread_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
         pthread_mutex_unlock(mutex);
         pm_thread_rest();
         pthread_mutex_lock(mutex);
+    }
+}
+
+void pm_thread_sleep(const uint32_t *word, uint32_t value)
+{
+    if (!pm_sleep_while_equal(word, value, release_kept ? 1 : 0)) {
+        pm_thread_rest();
     }
 }
 

@@ -51,7 +51,8 @@ class Slot:
     def offsets(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
         """Where the taps lie, rows and columns, from the pixel: the window is centred on its dilated width."""
         rows, columns = (
-            np.arange(k) * d - ((k - 1) * d + 1) // 2 for k, d in zip(self.weights.shape[1:3], self.dilation, strict=True)
+            np.arange(k) * d - ((k - 1) * d + 1) // 2
+            for k, d in zip(self.weights.shape[1:3], self.dilation, strict=True)
         )
         return rows, columns
 
