@@ -10,7 +10,7 @@ import pytest
 
 import mpsrnn_cy as mps
 import oracle
-from benchmarks import interleaving, ours, reference, session
+from benchmarks import calibration, interleaving, ours, reference, session
 from benchmarks.contender import OURS, Contender
 from benchmarks.workloads import ImageWorkload, MatrixWorkload, Workload, image, matrix
 
@@ -125,3 +125,14 @@ def test_the_slower_of_a_librarys_ways_is_given_up() -> None:
     interleaving.measure([*ways, *ours_too], machine.calibrations(), 40.0, machine.clock)
     assert machine.order.count("slow") == 2
     assert machine.order.count("quick") == machine.order.count("whole") == machine.order.count("half") > 2
+
+
+@pytest.mark.parametrize("spinning", [0, 3, 10**9])
+def test_a_turn_waits_for_threads_that_spin(spinning: int) -> None:
+    slept: list[float] = []
+
+    def process_time() -> float:
+        return min(len(slept), spinning) * calibration.PAUSE_S
+
+    calibration.wait_until_idle(slept.append, process_time)
+    assert len(slept) == min(spinning + 1, calibration.MOST_PAUSES)

@@ -7,9 +7,11 @@ usual one says nothing, and is left out.
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 import sysconfig
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import toolchain
@@ -22,8 +24,14 @@ GOOD = 0.93
 ROUNDS = 100_000
 # Calibrations that the first estimate of the peak is the best of.
 SAMPLES = 40
-# Libraries' threads spin for a while after their work, most for up to 20 ms: they have gone to sleep after this.
-PAUSE_S = 0.03
+# Share of one processor that other processes and the hypervisor may have used meanwhile.
+DISTURBED = 0.2
+# Libraries' threads spin for up to 50 ms after their work. They may: their next run in the same turn is the faster
+# for it. Another's turn starts when the process has slept through one of these pauses, or after so many of them.
+PAUSE_S = 0.006
+MOST_PAUSES = 30
+# Processor time in a pause that is not somebody spinning.
+IDLE_S = 0.0005
 
 
 def build(folder: Path) -> ctypes.CDLL:
@@ -38,19 +46,47 @@ def build(folder: Path) -> ctypes.CDLL:
     return loaded
 
 
+def wait_until_idle(
+    sleep: Callable[[float], object] = time.sleep, process_time: Callable[[], float] = time.process_time
+) -> None:
+    """Sleep until none of the process's threads has used a processor for a while."""
+    before = process_time()
+    for _ in range(MOST_PAUSES):
+        sleep(PAUSE_S)
+        after = process_time()
+        if after - before < IDLE_S:
+            return
+        before = after
+
+
+def used_by_others() -> float:
+    """Seconds of processor time that were not this process's, so far; the hypervisor's are among them."""
+    user, nice, system, _idle, _waiting, *interrupts_and_stolen = (
+        int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    ticks = user + nice + system + sum(interrupts_and_stolen)
+    return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
+
+
 class Calibration:
     """Rates of a number of threads, and the best of them so far."""
 
     def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         self._library = library
         self._threads = threads
+        self._last = (time.perf_counter(), used_by_others())
         self.peak = 0.0
         for _ in range(SAMPLES):
             self.measure()
 
     def measure(self) -> float:
-        """The present rate as a share of the best so far, after a pause in which everything goes to sleep."""
-        time.sleep(PAUSE_S)
+        """The present rate as a share of the best so far, as soon as all threads are asleep.
+
+        It is 0 where others have had the processors since the last call.
+        """
+        wait_until_idle()
         rate = self._library.fma_rate(self._threads, ROUNDS)
         self.peak = max(self.peak, rate)
-        return rate / self.peak
+        (before, theirs_before), self._last = self._last, (time.perf_counter(), used_by_others())
+        passed, theirs = self._last[0] - before, self._last[1] - theirs_before
+        return 0.0 if theirs > DISTURBED * passed else rate / self.peak

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import bars, report
 from benchmarks.session import Session
 
-_OUTCOMES = pytest.StashKey[list[report.Outcome]]()
+_SESSION = pytest.StashKey[Session]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -20,27 +20,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--budget", type=float, default=8.0, help="least seconds for a workload and number of threads")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_OUTCOMES] = []
-
-
 @pytest.fixture(scope="session")
 def session(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Session:
     if os.environ.get("MPSRNN_VALIDATION") != "0":
         pytest.fail("kernels that check every access are not what is to be measured: set MPSRNN_VALIDATION=0")
-    return Session(
+    made = Session(
         bars.read(pytestconfig.getoption("--bars")),
         pytestconfig.getoption("--budget"),
         tmp_path_factory.mktemp("peak"),
-        pytestconfig.stash[_OUTCOMES],
     )
+    pytestconfig.stash[_SESSION] = made
+    return made
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    outcomes = config.stash[_OUTCOMES]
-    if not outcomes:
+    session = config.stash.get(_SESSION, None)
+    if session is None or not session.outcomes:
         return
-    text = report.full(outcomes)
+    text = report.full(session.outcomes, session.missing)
     terminalreporter.section("mpsrnn_cy beside other libraries")
     terminalreporter.write_line(text)
     path = config.getoption("--report")

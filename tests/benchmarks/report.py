@@ -88,14 +88,15 @@ def verdicts_table(outcomes: Sequence[Outcome]) -> str:
     return markdown(["workload", "threads", "ours", "against", "ratio", "bar", "verdict"], rows)
 
 
-def full(outcomes: Sequence[Outcome]) -> str:
-    """Both tables, and how the bars were met."""
+def full(outcomes: Sequence[Outcome], missing: Sequence[str] = ()) -> str:
+    """Both tables, and how the bars were met; `missing` are libraries that are not installed."""
     counts = {result: sum(v.result is result for o in outcomes for v in o.verdicts) for result in Result}
     peaks = {outcome.threads: outcome.peak for outcome in outcomes}
     summary = ", ".join(f"{count} {result.value}" for result, count in counts.items())
     rates = ", ".join(f"{peak / 1e9:.0f} on {n}" for n, peak in sorted(peaks.items()))
     measured = f"FMA peak in Gflop/s by threads: {rates}."
-    return "\n\n".join([times_table(outcomes), measured, verdicts_table(outcomes), f"Bars: {summary}."])
+    absent = [f"Not installed: {', '.join(missing)}."] if missing else []
+    return "\n\n".join([times_table(outcomes), measured, *absent, verdicts_table(outcomes), f"Bars: {summary}."])
 
 
 def write(path: Path, text: str) -> None:

@@ -28,10 +28,10 @@ _expected = functools.lru_cache(maxsize=2)(reference.outputs)
 class Session:
     """What all measurements of a run share."""
 
-    def __init__(self, table: list[Bar], budget: float, folder: Path, outcomes: list[Outcome]) -> None:
+    def __init__(self, table: list[Bar], budget: float, folder: Path) -> None:
         self.bars = table
         self.budget = budget
-        self.outcomes = outcomes
+        self.outcomes: list[Outcome] = []
         self.device = mps.MTLCreateSystemDefaultDevice()
         self.peers, self.missing = peers.installed()
         self._library = calibration.build(folder)

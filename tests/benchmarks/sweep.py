@@ -34,7 +34,7 @@ class Panel:
 
 def panels(most: int) -> list[Panel]:
     """All panels, on `most` threads but where these are what changes."""
-    cell, vectors = "ConvLSTM 3x3, 64x64, 64 to 64 channels", "LSTM, 512 units"
+    cell, vectors = "ConvLSTM 3x3, 64x64, 64 channels", "LSTM, 512 units"
     channels = {n: image("ConvLSTM", 64, n, n, steps=4) for n in (4, 8, 16, 24, 32, 48, 64, 96, 128)}
     sides = {n: image("ConvLSTM", n, 64, 64, steps=4) for n in (8, 12, 16, 24, 32, 48, 64, 96, 128, 192)}
     kernels = {n: image("ConvLSTM", 64, 64, 64, n, steps=2) for n in (1, 2, 3, 4, 5, 7)}
@@ -45,8 +45,8 @@ def panels(most: int) -> list[Panel]:
     threads = {n: (image("ConvLSTM", 64, 64, 64, steps=4), n) for n in range(1, most + 1)}
     alike = [
         Panel("ConvLSTM 3x3, 64x64", "channels in and out", channels),
-        Panel("ConvLSTM 3x3, 64 to 64 channels", "side of the images", sides),
-        Panel("ConvLSTM, 64x64, 64 to 64 channels", "side of the window", kernels),
+        Panel("ConvLSTM 3x3, 64 channels", "side of the images", sides),
+        Panel("ConvLSTM, 64x64, 64 channels", "side of the window", kernels),
         Panel(cell, "images in the batch", batches),
         Panel(cell, "frames", frames),
         Panel("LSTM, one sequence", "units", units),
@@ -76,8 +76,9 @@ def draw(path: Path, drawn: Sequence[tuple[Panel, dict[int, dict[str, float]]]])
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "mpsrnn_cy"  # else the same figures make another file each time
-    from matplotlib import pyplot
+    # Without a salt, the same figures make another file each time.
+    matplotlib.rcParams.update({"svg.hashsalt": "mpsrnn_cy", "svg.fonttype": "none"})
+    from matplotlib import pyplot, ticker
 
     figure, axes = pyplot.subplots(2, 4, figsize=(16, 7.5), layout="constrained")
     for (panel, points), at in zip(drawn, axes.flat, strict=True):
@@ -89,10 +90,13 @@ def draw(path: Path, drawn: Sequence[tuple[Panel, dict[int, dict[str, float]]]])
         at.set_xscale("log")
         at.set_yscale("log")
         at.set_xticks(list(points), [str(n) for n in points])
-        at.set_xticks([], minor=True)
+        at.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        at.yaxis.set_major_formatter("{x:g}")
+        for axis in (at.xaxis, at.yaxis):
+            axis.set_minor_locator(ticker.NullLocator())
         at.set(title=panel.title, xlabel=panel.axis, ylabel="ps per multiply-add")
         at.grid(alpha=0.3)
-    axes.flat[0].legend()
+    figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -104,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if os.environ.get("MPSRNN_VALIDATION", "0") != "0":
         parser.error("kernels that check every access are not what is to be measured: unset MPSRNN_VALIDATION")
     with tempfile.TemporaryDirectory() as folder:
-        session = Session([], BUDGET_S, Path(folder), [])
+        session = Session([], BUDGET_S, Path(folder))
     drawn = []
     for panel in panels(len(os.sched_getaffinity(0))):
         points = {}
