@@ -41,7 +41,18 @@ RACE_SOURCES = [
     NATIVE_TESTS / "race.c",
     *(
         PORTABLE / f"{name}.c"
-        for name in ("thread", "team", "waiting", "processor", "executor", "fiber", "context", "serial")
+        for name in (
+            "thread",
+            "team",
+            "crew",
+            "workspace",
+            "waiting",
+            "processor",
+            "executor",
+            "fiber",
+            "context",
+            "serial",
+        )
     ),
 ]
 
