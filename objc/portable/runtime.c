@@ -215,8 +215,8 @@ Class objc_lookup_class(const char *name)
     return slot ? *slot : Nil;
 }
 
-/* Messages to the Nil that an unknown class is do nothing. Compiled code asks at every message to a class, with the same
- * few constants, which the linker has merged with the names of the classes. */
+/* Messages to the Nil that an unknown class is do nothing. Compiled code asks at every message to a class, with few
+ * constants, which the linker has merged with the names of the classes. */
 Class objc_get_class(const char *name)
 {
     static Class found[64];
