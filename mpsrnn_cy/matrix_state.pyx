@@ -123,8 +123,9 @@ cdef MPSMatrix _matrix(MPSRNNRecurrentMatrixState state, const native.mpsrnn_mat
     """One of its matrices, if it is there."""
     if view.columns == 0:
         return None
-    strides = (view.rows * view.row_bytes, view.row_bytes, MPSDataType.FLOAT32.element_size)
-    layout = Layout(MPSDataType.FLOAT32, (1, view.rows, view.columns), strides)
+    size = MPSDataType.FLOAT32.element_size
+    shape, strides = [1, view.rows, view.columns], [view.rows * view.row_bytes, view.row_bytes, size]
+    layout = Layout(MPSDataType.FLOAT32, tuple(shape), tuple(strides))
     return matrix_over(layout, state._storage(), view.offset, state._read_count)
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import conversion
 import matrix_stacks
 import mpsrnn_cy as mps
+from mpsrnn_cy.device import live_handle_count
 from test_image_layer import gru, lstm, single_gate
 
 SIDE, INPUTS, OUTPUTS = 24, 5, 32
@@ -63,10 +64,10 @@ def test_predict_keeps_nothing(device: mps.MTLDevice, make: Callable, no_leaks: 
     call = make(device)
     call()
     gc.collect()
-    handles, size = mps.device.live_handle_count(), device.current_allocated_size
+    handles, size = live_handle_count(), device.current_allocated_size
     call()
     gc.collect()
-    assert (mps.device.live_handle_count(), device.current_allocated_size) == (handles, size)
+    assert (live_handle_count(), device.current_allocated_size) == (handles, size)
 
 
 def test_layers_release_everything(device: mps.MTLDevice, no_leaks: None) -> None:
