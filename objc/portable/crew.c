@@ -141,7 +141,7 @@ static void note_success(uint64_t now)
 enum { WORTH_WAKING = 100000, LONGEST_PATIENCE = 1000000, DEFAULT_PATIENCE = 100000 };
 
 /* Who did not come is not called again for so many times as long as it was waited for. */
-enum { AFTER_ABSENCE = 8 };
+enum { AFTER_ABSENCE = 32 };
 
 static uint64_t patience(uint64_t cost)
 {
