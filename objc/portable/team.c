@@ -51,8 +51,8 @@ static void move_freely(struct worker *worker)
     }
 }
 
-/* How long a worker looks for work after it has slept: longer, if it had better not have slept, since work comes at such
- * short intervals. */
+/* How long a worker looks for work after it has slept: longer, if it had better not have slept, since work comes at
+ * such short intervals. */
 static uint64_t time_to_look(uint64_t idle)
 {
     enum { SHORT_INTERVAL = 8 * PM_SPIN_NANOSECONDS };

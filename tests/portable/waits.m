@@ -84,7 +84,7 @@ CASE(kernels_with_barriers_keep_off_borrowed_threads)
     [queue release];
 }
 
-/* ---- Handlers on the thread that waits ---- */
+/* ---- Handlers ---- */
 
 struct handler {
     struct PortableMetalBlock block;
@@ -94,11 +94,11 @@ struct handler {
     int *calls;
 };
 
-/* Runs `other`, which may be of the same queue; it is told so if that would take for ever. */
+/* Runs `other`; of the same queue that would take for ever, and it is told so. */
 static void run_other(struct PortableMetalBlock *block, id<MTLCommandBuffer> commandBuffer)
 {
     const struct handler *handler = (const struct handler *)block;
-    CHECK(pthread_equal(handler->caller, pthread_self()));
+    CHECK(!pthread_equal(handler->caller, pthread_self()));
     CHECK_EQUAL(commandBuffer.status, MTLCommandBufferStatusCompleted);
     PortableMetalCommitBeforeWaiting(handler->other);
     [handler->other waitUntilCompleted];
@@ -115,18 +115,17 @@ static void add_handler(id<MTLCommandBuffer> commandBuffer, id<MTLCommandBuffer>
     [commandBuffer addCompletedHandler:&handler.block];
 }
 
-CASE(handlers_run_where_the_commands_ran)
+CASE(handlers_run_on_the_queues_thread_whoever_waits)
 {
     id<MTLCommandQueue> first = [the_device() newCommandQueue], second = [the_device() newCommandQueue];
     id<MTLBuffer> list = make_buffer(64);
     int calls = 0;
-    id<MTLCommandBuffer> outer = encode(first, "append", list), inner = encode(second, "append", list);
+    id<MTLCommandBuffer> commandBuffer = encode(first, "append", list), other = encode(second, "append", list);
     id<MTLCommandBuffer> blocked = encode(first, "append", list);
-    /* A handler runs commands of another queue, a handler of which waits for what comes after the outer one. */
-    add_handler(outer, inner, NULL, &calls);
-    add_handler(inner, blocked, "waits for a command buffer of its own queue", &calls);
-    PortableMetalCommitBeforeWaiting(outer);
-    [outer waitUntilCompleted];
+    add_handler(commandBuffer, other, NULL, &calls);
+    add_handler(commandBuffer, blocked, "waits for a command buffer of its own queue", &calls);
+    PortableMetalCommitBeforeWaiting(commandBuffer);
+    [commandBuffer waitUntilCompleted];
     CHECK_EQUAL(calls, 2);
     [blocked waitUntilCompleted];
     CHECK(!blocked.error);
