@@ -1,7 +1,8 @@
 /* Tuned twins of hot kernels: what one offers, and what the device that runs it provides. Plain C.
  *
  * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device
- * asks it for a plan of a dispatch; a twin that has none (say, for grouped convolutions) leaves the dispatch to its kernel.
+ * asks it for a plan of a dispatch; a twin that has none (say, for weights that are not finite) leaves the dispatch to
+ * its kernel.
  * There are two kinds. One consists of items that any threads may run in any order. The other is run by a crew of
  * threads that meet between its phases. The results of neither depend on how many threads there are. */
 #ifndef MSL_TWIN_H
