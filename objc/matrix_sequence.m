@@ -2,11 +2,12 @@
  *
  * The kernels find the matrices of a time step through a table of pointers, so their number does not matter. A layer of
  * at most MPSRNN_SEQUENCE_CHANNELS output channels is one dispatch for the whole sequence, a larger one a dispatch for
- * every step and phase; the table and the kernel are the same.
+ * every step and phase, unless few threadgroups are as good as many; the table and the kernel are the same.
  *
  * A sequence is prepared before anything is encoded: all memory is made and all pipelines compiled, so that a failure
  * leaves the command buffer as it was. */
 #import "shim.h"
+#import "platform.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -351,7 +352,7 @@ static void encode_layer(const mcy_matrix_sequence *q, size_t layer)
     for (uint32_t i = 0; i < phases; ++i) {
         bind_stage(q, cell, i);
     }
-    if (cell->output_channels <= MPSRNN_SEQUENCE_CHANNELS) {
+    if (cell->output_channels <= MPSRNN_SEQUENCE_CHANNELS || mcy_spreads_threadgroups(q->pipelines[layer])) {
         const mpsrnn_matrix_run run = { 0, count, 0, phases };
         dispatch_run(q, &run, q->rows, 1, slices < MPSRNN_SEQUENCE_THREADS ? slices : MPSRNN_SEQUENCE_THREADS);
         return;

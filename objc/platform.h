@@ -24,6 +24,13 @@ static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
     return false;
 }
 
+/* Whether a dispatch keeps the whole device busy, however few its threadgroups. */
+static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)
+{
+    (void)pipeline;
+    return false;
+}
+
 /* What newBufferWithBytesNoCopy takes: addresses and lengths that are multiples of these. */
 static inline size_t mcy_no_copy_alignment(void)
 {
@@ -54,6 +61,11 @@ static inline uint32_t mcy_thread_count(id<MTLDevice> device)
 static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
 {
     return PortableMetalSetThreadCount(device, count);
+}
+
+static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)
+{
+    return PortableMetalHasTwin(pipeline);
 }
 
 static inline const char *mcy_take_violation(void)
