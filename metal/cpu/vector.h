@@ -4,6 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 #define TWIN_INLINE inline __attribute__((always_inline))
 
@@ -37,8 +40,17 @@ TWIN_INLINE void store(float *to, vf value) { memcpy(to, &value, sizeof value); 
 
 TWIN_INLINE vf select(vi condition, vf yes, vf no) { return (vf)((condition & (vi)yes) | (~condition & (vi)no)); }
 
-// NaN where a is NaN.
+// NaN where a is NaN. The instructions return their second operand if there is a NaN.
+#if defined(__AVX512F__)
+TWIN_INLINE vf minimum(vf a, vf b) { return (vf)_mm512_min_ps((__m512)b, (__m512)a); }
+TWIN_INLINE vf maximum(vf a, vf b) { return (vf)_mm512_max_ps((__m512)b, (__m512)a); }
+#elif defined(__AVX2__)
+TWIN_INLINE vf minimum(vf a, vf b) { return (vf)_mm256_min_ps((__m256)b, (__m256)a); }
+TWIN_INLINE vf maximum(vf a, vf b) { return (vf)_mm256_max_ps((__m256)b, (__m256)a); }
+#else
 TWIN_INLINE vf minimum(vf a, vf b) { return select(b < a, b, a); }
+TWIN_INLINE vf maximum(vf a, vf b) { return select(b > a, b, a); }
+#endif
 
 // TEXELS texels, which lie anywhere, side by side.
 TWIN_INLINE vf join(const f4 *parts)
@@ -98,7 +110,7 @@ struct power_of_two {
 
 TWIN_INLINE power_of_two exp2_parts(vf x)
 {
-    const vf bounded = select(x < -126.0f, broadcast(-126.0f), x);
+    const vf bounded = maximum(x, broadcast(-126.0f));
     const vf shifted = bounded + 0x1.8p23f;             // rounds to an integer, which its low bits then hold
     const vf r = bounded - (shifted - 0x1.8p23f);
     const vf scale = (vf)(((vi)shifted << 23) + 0x3f800000);
