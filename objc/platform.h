@@ -42,6 +42,12 @@ static inline size_t mcy_no_copy_length_unit(void)
     return (size_t)getpagesize();
 }
 
+/* Commits what the caller is going to wait for at once. */
+static inline void mcy_commit_before_waiting(id<MTLCommandBuffer> commandBuffer)
+{
+    [commandBuffer commit];
+}
+
 /* Apple's own API validation stops the process instead. */
 static inline const char *mcy_take_violation(void)
 {
@@ -61,6 +67,11 @@ static inline uint32_t mcy_thread_count(id<MTLDevice> device)
 static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
 {
     return PortableMetalSetThreadCount(device, count);
+}
+
+static inline void mcy_commit_before_waiting(id<MTLCommandBuffer> commandBuffer)
+{
+    PortableMetalCommitBeforeWaiting(commandBuffer);
 }
 
 static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)

@@ -39,7 +39,21 @@ C_OPTIONS = ["-std=gnu11"]
 WRAPPED = ["pthread_create", "malloc", "calloc", "realloc", "posix_memalign"]
 RACE_SOURCES = [
     NATIVE_TESTS / "race.c",
-    *(PORTABLE / f"{name}.c" for name in ("thread", "team", "waiting", "executor", "fiber", "context", "serial")),
+    *(
+        PORTABLE / f"{name}.c"
+        for name in (
+            "thread",
+            "team",
+            "crew",
+            "workspace",
+            "waiting",
+            "processor",
+            "executor",
+            "fiber",
+            "context",
+            "serial",
+        )
+    ),
 ]
 
 # What a case expects of its environment.

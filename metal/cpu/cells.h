@@ -1,11 +1,10 @@
-// What becomes of the sums of the gates, pixel by pixel: one class per kernel of metal/, with its formulae and bindings.
+// What becomes of the sums of the gates: one class per kernel of metal/, with its formulae and bindings.
 //
-// Each has GATES; `terms`, the texture of each of the kernel's terms and whether this dispatch has the term; and
-// `finish`, which is given LANES channels of one pixel from slice `slice` on, and the sums of their gates.
+// Each has GATES; `term`, the texture of each of the kernel's TERMS and whether this dispatch has the term; `fetch`, which
+// announces a strip of pixels; and `finish`, which is given the sums of its gates.
 #ifndef TWIN_CELLS_H
 #define TWIN_CELLS_H
-#include "activation.h"
-#include "plan.h"
+#include "strip.h"
 
 namespace {
 namespace twin {
@@ -13,46 +12,6 @@ namespace twin {
 struct term_source {
     uint32_t texture;
     bool present;
-};
-
-// Where a pixel lies: its index in a slice; the first slices of its image in the source and in the cell's own images.
-struct pixel {
-    size_t index;
-    uint32_t source_slice, slice;
-};
-
-struct cell {
-    const msl_twin_call &call;
-    const mpsrnn_cell_params &params;
-
-    TWIN_INLINE explicit cell(const msl_twin_call &c) : call(c), params(params_of(&c)) {}
-
-    TWIN_INLINE uint32_t constant(int index) const { return call.constants[index]; }
-    TWIN_INLINE surface texture(int index) const { return surface(call.dispatch->textures[index]); }
-
-    TWIN_INLINE vf neuron(int gate, vf sum, const float *rows) const
-    {
-        const uint32_t type = constant(MPSRNN_CONSTANT_NEURON_0 + gate);
-        return activate(type, sum, load(rows + MPSRNN_CHANNEL_A * PANEL), params.neurons[gate].b,
-                        params.neurons[gate].c);
-    }
-
-    // Lanes beyond the last channel become zero: the next reader multiplies them by zero weights.
-    TWIN_INLINE void write(const surface &to, const pixel &at, uint32_t slice, vf value) const
-    {
-        if ((slice + TEXELS) * 4 > params.channels) {
-            vi lane;
-            for (int i = 0; i < LANES; ++i)
-                lane[i] = i;
-            value = select(lane < int32_t(params.channels - slice * 4), value, vf{});
-        }
-        to.write_channels(at.index, at.slice + slice, at.slice + params.slices, value);
-    }
-
-    TWIN_INLINE vf read(const surface &from, const pixel &at, uint32_t slice) const
-    {
-        return from.read_channels(at.index, at.slice + slice, at.slice + params.slices);
-    }
 };
 
 // Output and destination, which most cells end with.
@@ -66,12 +25,20 @@ struct output_surfaces {
     {
     }
 
-    TWIN_INLINE void write(const cell &c, const pixel &at, uint32_t slice, vf h) const
+    TWIN_INLINE void fetch(const strip &at) const
     {
         if (keeps)
-            c.write(output, at, slice, h);
+            fetch_strip(output, at, true);
         if (has_destination)
-            c.write(destination, at, slice, h);
+            fetch_strip(destination, at, true);
+    }
+
+    TWIN_INLINE void write(const cell &c, const strip &at, vf *h) const
+    {
+        if (keeps)
+            c.write(output, at, h);
+        if (has_destination)
+            c.write(destination, at, h);
     }
 };
 
@@ -87,9 +54,21 @@ struct single_gate : cell {
                           : term_source{MPSRNN_TEXTURE_OUTPUT_IN, c.constants[MPSRNN_CONSTANT_HAS_RECURRENT] != 0};
     }
 
-    TWIN_INLINE void finish(const pixel &at, uint32_t slice, const vf *sums, const float *rows) const
+    TWIN_INLINE void fetch(const strip &at) const
     {
-        outputs.write(*this, at, slice, neuron(0, sums[0], rows));
+        outputs.fetch(at);
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf input[TEXELS], h[TEXELS];
+        read_input(at, input);
+        for (int i = 0; i < TEXELS; ++i) {
+            vf gate;
+            add_up(sums, i, input, &gate);
+            h[i] = neuron(sums, 0, gate);
+        }
+        outputs.write(*this, at, h);
     }
 };
 
@@ -112,18 +91,38 @@ struct gru_gates : cell {
                           : term_source{MPSRNN_TEXTURE_OUTPUT_IN, c.constants[MPSRNN_CONSTANT_HAS_STATE] != 0};
     }
 
-    TWIN_INLINE void finish(const pixel &at, uint32_t slice, const vf *sums, const float *rows) const
+    TWIN_INLINE void fetch(const strip &at) const
     {
-        enum { STEP = VECTORS / GATES * LANES };
-        const vf z = neuron(MPSRNN_GATE_UPDATE, sums[MPSRNN_GATE_UPDATE], rows);
-        write(update, at, slice, z);
-        if (!has_state)
-            return;
-        const vf h0 = read(output_in, at, slice);
+        fetch_strip(update, at, true);
+        if (has_state)
+            fetch_strip(output_in, at, false);
         if (has_recurrent)
-            write(reset, at, slice, neuron(MPSRNN_GATE_RESET, sums[MPSRNN_GATE_RESET], rows + STEP) * h0);
+            fetch_strip(reset, at, true);
         if (has_memory)
-            write(updated, at, slice, z * h0);
+            fetch_strip(updated, at, true);
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf input[TEXELS], h0[TEXELS], z[TEXELS], r[TEXELS];
+        read_input(at, input);
+        if (has_state)
+            read(output_in, at, h0);
+        for (int i = 0; i < TEXELS; ++i) {
+            vf gates[GATES];
+            add_up(sums, i, input, gates);
+            z[i] = neuron(sums, MPSRNN_GATE_UPDATE, gates[MPSRNN_GATE_UPDATE]);
+            if (has_recurrent)
+                r[i] = neuron(sums, MPSRNN_GATE_RESET, gates[MPSRNN_GATE_RESET]) * h0[i];
+        }
+        write(update, at, z);
+        if (has_recurrent)
+            write(reset, at, r);
+        if (has_memory) {
+            for (int i = 0; i < TEXELS; ++i)
+                z[i] *= h0[i];
+            write(updated, at, z);
+        }
     }
 };
 
@@ -149,17 +148,33 @@ struct gru_output : cell {
         }
     }
 
-    TWIN_INLINE void finish(const pixel &at, uint32_t slice, const vf *sums, const float *rows) const
+    TWIN_INLINE void fetch(const strip &at) const
     {
-        const vf h = neuron(0, sums[0], rows);
-        const vf z = read(update, at, slice);
-        const vf s = has_p_norm ? complement(z, params.p_norm) : 1.0f - z;
-        const vf h0 = has_state ? read(output_in, at, slice) : vf{};
-        outputs.write(*this, at, slice, flip ? s * h0 + z * h : s * h + z * h0);
+        fetch_strip(update, at, false);
+        if (has_state)
+            fetch_strip(output_in, at, false);
+        outputs.fetch(at);
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf input[TEXELS], h0[TEXELS] = {}, z[TEXELS], h1[TEXELS];
+        read_input(at, input);
+        read(update, at, z);
+        if (has_state)
+            read(output_in, at, h0);
+        for (int i = 0; i < TEXELS; ++i) {
+            vf gate;
+            add_up(sums, i, input, &gate);
+            const vf h = neuron(sums, 0, gate);
+            const vf s = has_p_norm ? complement(z[i], params.p_norm) : 1.0f - z[i];
+            h1[i] = flip ? s * h0[i] + z[i] * h : s * h + z[i] * h0[i];
+        }
+        outputs.write(*this, at, h1);
     }
 
     // (1 - z^p)^(1/p), as the kernel has it: no network spends its time here.
-    static vf complement(vf z, float p)
+    __attribute__((noinline)) static vf complement(vf z, float p)
     {
         f4 parts[TEXELS];
         for (int i = 0; i < TEXELS; ++i) {
@@ -173,14 +188,15 @@ struct gru_output : cell {
 
 struct lstm : cell {
     enum { GATES = 4, TERMS = 3 };
-    bool has_state, has_peephole, splits_output;
+    bool has_state, has_peephole, splits_output, is_usual;
     surface memory_in, memory, gate;
     output_surfaces outputs;
 
     explicit lstm(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_peephole(constant(MPSRNN_CONSTANT_HAS_PEEPHOLE)),
-          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), memory_in(texture(MPSRNN_TEXTURE_MEMORY_IN)),
-          memory(texture(MPSRNN_TEXTURE_MEMORY)), gate(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
+          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), is_usual(has_usual_neurons()),
+          memory_in(texture(MPSRNN_TEXTURE_MEMORY_IN)), memory(texture(MPSRNN_TEXTURE_MEMORY)),
+          gate(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
     {
     }
 
@@ -193,31 +209,74 @@ struct lstm : cell {
         }
     }
 
-    TWIN_INLINE vf peephole(int g, vf c, const float *rows) const
+    // Sigmoid for the gates, tanh(x) for cell and output.
+    bool has_usual_neurons() const
     {
-        return has_peephole ? load(rows + g * LANES + MPSRNN_CHANNEL_PEEPHOLE * PANEL) * c : vf{};
+        const float *channels = static_cast<const float *>(call.dispatch->buffers[MPSRNN_BUFFER_CHANNELS].contents);
+        const float a = channels[(MPSRNN_GATE_CELL * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_A) * 4];
+        return constant(MPSRNN_CONSTANT_NEURON_0) == SIGMOID && constant(MPSRNN_CONSTANT_NEURON_1) == SIGMOID
+               && constant(MPSRNN_CONSTANT_NEURON_2) == TANH && constant(MPSRNN_CONSTANT_NEURON_3) == SIGMOID
+               && constant(MPSRNN_CONSTANT_NEURON_OUTPUT) == TANH && a == 1.0f
+               && params.neurons[MPSRNN_GATE_CELL].b == 1.0f && params.output_a == 1.0f && params.output_neuron.b == 1.0f;
     }
 
-    TWIN_INLINE vf gate_value(int g, vf sum, const float *rows) const { return neuron(g, sum, rows + g * LANES); }
-
-    TWIN_INLINE void finish(const pixel &at, uint32_t slice, const vf *sums, const float *rows) const
+    TWIN_INLINE vf peephole(const gate_sums<GATES> &sums, int g, vf c) const
     {
-        const vf c0 = has_state ? read(memory_in, at, slice) : vf{};
-        const vf in = gate_value(MPSRNN_GATE_INPUT, sums[MPSRNN_GATE_INPUT] + peephole(MPSRNN_GATE_INPUT, c0, rows), rows);
-        const vf forget =
-            gate_value(MPSRNN_GATE_FORGET, sums[MPSRNN_GATE_FORGET] + peephole(MPSRNN_GATE_FORGET, c0, rows), rows);
-        const vf candidate =
-            gate_value(MPSRNN_GATE_CELL, sums[MPSRNN_GATE_CELL] + peephole(MPSRNN_GATE_CELL, c0, rows), rows);
-        const vf c1 = forget * c0 + in * candidate;
-        write(memory, at, slice, c1);
-        const vf sum = sums[MPSRNN_GATE_OUTPUT] + peephole(MPSRNN_GATE_OUTPUT, c1, rows);
-        if (splits_output) {
-            write(gate, at, slice, sum);
-            return;
+        return sums.row(g, MPSRNN_CHANNEL_PEEPHOLE) * c;
+    }
+
+    TWIN_INLINE vf new_memory(const gate_sums<GATES> &sums, const vf *gates, vf c0) const
+    {
+        const vf in = gates[MPSRNN_GATE_INPUT], forget = gates[MPSRNN_GATE_FORGET], cell = gates[MPSRNN_GATE_CELL];
+        if (is_usual)
+            return usual_memory(in, forget, cell, c0);
+        return neuron(sums, MPSRNN_GATE_FORGET, forget) * c0
+               + neuron(sums, MPSRNN_GATE_INPUT, in) * neuron(sums, MPSRNN_GATE_CELL, cell);
+    }
+
+    TWIN_INLINE vf new_output(const gate_sums<GATES> &sums, vf out, vf c1) const
+    {
+        if (is_usual)
+            return usual_output(out, c1);
+        return neuron(sums, MPSRNN_GATE_OUTPUT, out)
+               * activate(constant(MPSRNN_CONSTANT_NEURON_OUTPUT), c1, broadcast(params.output_a),
+                          params.output_neuron.b, params.output_neuron.c);
+    }
+
+    TWIN_INLINE void fetch(const strip &at) const
+    {
+        if (has_state)
+            fetch_strip(memory_in, at, false);
+        fetch_strip(memory, at, true);
+        if (splits_output)
+            fetch_strip(gate, at, true);
+        else
+            outputs.fetch(at);
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf input[TEXELS], c0[TEXELS] = {}, c1[TEXELS], h1[TEXELS];
+        read_input(at, input);
+        if (has_state)
+            read(memory_in, at, c0);
+        for (int i = 0; i < TEXELS; ++i) {
+            vf gates[GATES];
+            add_up(sums, i, input, gates);
+            if (has_peephole)
+                for (int g = 0; g < MPSRNN_GATE_OUTPUT; ++g)
+                    gates[g] += peephole(sums, g, c0[i]);
+            c1[i] = new_memory(sums, gates, c0[i]);
+            vf out = gates[MPSRNN_GATE_OUTPUT];
+            if (has_peephole)
+                out += peephole(sums, MPSRNN_GATE_OUTPUT, c1[i]);
+            h1[i] = splits_output ? out : new_output(sums, out, c1[i]);
         }
-        const vf squashed = activate(constant(MPSRNN_CONSTANT_NEURON_OUTPUT), c1, broadcast(params.output_a),
-                                     params.output_neuron.b, params.output_neuron.c);
-        outputs.write(*this, at, slice, gate_value(MPSRNN_GATE_OUTPUT, sum, rows) * squashed);
+        write(memory, at, c1);
+        if (splits_output)
+            write(gate, at, h1);
+        else
+            outputs.write(*this, at, h1);
     }
 };
 
@@ -233,12 +292,24 @@ struct lstm_output : cell {
 
     static term_source term(const msl_twin_call &, int) { return {MPSRNN_TEXTURE_MEMORY, true}; }
 
-    TWIN_INLINE void finish(const pixel &at, uint32_t slice, const vf *sums, const float *rows) const
+    TWIN_INLINE void fetch(const strip &at) const
     {
-        const vf c1 = read(memory, at, slice);
-        const vf squashed = activate(constant(MPSRNN_CONSTANT_NEURON_OUTPUT), c1, broadcast(params.output_a),
-                                     params.output_neuron.b, params.output_neuron.c);
-        outputs.write(*this, at, slice, neuron(0, sums[0] + read(gate, at, slice), rows) * squashed);
+        fetch_strip(memory, at, false);
+        fetch_strip(gate, at, false);
+        outputs.fetch(at);
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf c1[TEXELS], partial[TEXELS], h1[TEXELS];
+        read(memory, at, c1);
+        read(gate, at, partial);
+        for (int i = 0; i < TEXELS; ++i) {
+            const vf squashed = activate(constant(MPSRNN_CONSTANT_NEURON_OUTPUT), c1[i], broadcast(params.output_a),
+                                         params.output_neuron.b, params.output_neuron.c);
+            h1[i] = neuron(sums, 0, sums.sum(0, i) + partial[i]) * squashed;
+        }
+        outputs.write(*this, at, h1);
     }
 };
 

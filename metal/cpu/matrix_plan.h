@@ -1,9 +1,9 @@
 // What a twin of a matrix cell works out once for a dispatch, and how it reads the table of steps.
 //
 // A cell runs in one or two stages, as its kernel's phases. The gates of a stage for a panel's channels lie side by side,
-// see place_of; a sum starts at the bias and adds the input's products, then those of the recurrent terms, in the order
-// of their channels. Nothing changes that order, so that a row's results depend on neither the batch around it nor the
-// threads.
+// see matrix_place_of; a sum starts at the bias and adds the input's products, then those of the recurrent terms, in the
+// order of their channels. Nothing changes that order, so that a row's results depend on neither the batch around it nor
+// the threads.
 #ifndef TWIN_MATRIX_PLAN_H
 #define TWIN_MATRIX_PLAN_H
 #include "params.h"

@@ -2,7 +2,6 @@
 #ifndef TWIN_MATRIX_WEIGHTS_H
 #define TWIN_MATRIX_WEIGHTS_H
 #include "matrix_rows.h"
-#include "weights.h"
 
 namespace {
 namespace twin {
@@ -12,6 +11,15 @@ struct matrix_packing {
     const matrix_stage *stage;
     int index;                  // of the stage
 };
+
+// Where output (channel, gate) lies: panel * PANEL + lane. A panel has `groups` vectors of neighbouring channels for each
+// gate.
+TWIN_INLINE size_t matrix_place_of(uint32_t channel, uint32_t gate, uint32_t gates)
+{
+    const uint32_t groups = VECTORS / gates, channels = groups * LANES;
+    const uint32_t within = channel % channels;
+    return size_t(channel / channels) * PANEL + (gate * groups + within / LANES) * LANES + within % LANES;
+}
 
 TWIN_INLINE void copy_four(half_bits *to, const half_bits *from) { memcpy(to, from, 4 * sizeof *to); }
 TWIN_INLINE void copy_four(float *to, const float *from) { memcpy(to, from, 4 * sizeof *to); }
@@ -36,7 +44,7 @@ void pack_matrix_panel(W *to, const matrix_packing &k, const matrix_term &term, 
         const T *units = from + (kernel_term.first_weight + size_t(slice) * kernel_term.group_source_slices * 4 * gates) * 4;
         for (uint32_t input = 0; input < term.depth; ++input)
             for (uint32_t gate = 0; gate < gates; ++gate, units += 4)
-                copy_four(to + size_t(input) * PANEL + place_of(slice * 4, int(gate), int(gates)) % PANEL, units);
+                copy_four(to + size_t(input) * PANEL + matrix_place_of(slice * 4, gate, gates) % PANEL, units);
     }
 }
 
@@ -65,7 +73,7 @@ inline void pack_matrix_rows(float *to, const matrix_packing &k, uint32_t begin,
     const uint32_t gates = k.stage->gates, slices = k.stage->panel_channels / 4;
     for (uint32_t slice = begin * slices; slice < end * slices && slice < p.slices; ++slice)
         for (uint32_t gate = 0; gate < gates; ++gate) {
-            const size_t place = place_of(slice * 4, int(gate), int(gates));
+            const size_t place = matrix_place_of(slice * 4, gate, gates);
             for (int row = 0; row < MPSRNN_CHANNEL_ROWS; ++row)
                 copy_four(to + (place / PANEL * MPSRNN_CHANNEL_ROWS + row) * PANEL + place % PANEL,
                           from + ((size_t(slice) * gates + gate) * MPSRNN_CHANNEL_ROWS + row) * 4);

@@ -7,7 +7,7 @@ namespace {
 namespace twin {
 
 // What one multiplication reads and writes. Value (row, k) lies at values[k / 4 * slice_step + row * 4 + k % 4], weight
-// (k, output) at weights[k * PANEL + output], sum (row, output) at sums[row * row_step + output].
+// (k, output) at weights[k * outputs + output], sum (row, output) at sums[row * row_step + output].
 struct product {
     const float *weights, *values, *next;   // `next`: what will be multiplied by next, to be fetched meanwhile
     size_t slice_step, row_step;
@@ -16,64 +16,88 @@ struct product {
     float *sums;
 };
 
-template <int COUNT> TWIN_INLINE void multiply_rows(const product &p, int row)
+// Adds one k to the sums of COUNT rows.
+template <int COUNT, int V> TWIN_INLINE void multiply_step(vf (&sum)[COUNT][V], const float *weights, const float *values)
 {
-    vf sum[COUNT][VECTORS];
+    vf w[V];
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v)
+        w[v] = load(weights + v * LANES);
+#pragma GCC unroll 16
+    for (int i = 0; i < COUNT; ++i) {
+        const vf value = broadcast(values[i * 4]);
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v)
+            sum[i][v] += w[v] * value;
+    }
+}
+
+// Lines of `next` fetched for four k: four blocks of rows fetch all of it.
+template <int COUNT, int V> TWIN_INLINE void multiply_rows(const product &p, int row, const float *next)
+{
+    vf sum[COUNT][V];
     float *to = p.sums + row * p.row_step;
+#pragma GCC unroll 16
     for (int i = 0; i < COUNT; ++i)
-        for (int v = 0; v < VECTORS; ++v)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v)
             sum[i][v] = p.adds ? load(to + i * p.row_step + v * LANES) : vf{};
     const float *weights = p.weights, *values = p.values + row * 4;
     int k = 0;
     for (; k + 4 <= p.depth; k += 4) {
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v)
+            __builtin_prefetch(next + v * LANES, 0, 2);
+        next += V * LANES;
 #pragma GCC unroll 4
-        for (int component = 0; component < 4; ++component) {
-            vf w[VECTORS];
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; ++v)
-                w[v] = load(weights + v * LANES);
-#pragma GCC unroll 8
-            for (int i = 0; i < COUNT; ++i) {
-                const vf value = broadcast(values[i * 4 + component]);
-#pragma GCC unroll 8
-                for (int v = 0; v < VECTORS; ++v)
-                    sum[i][v] += w[v] * value;
-            }
-            weights += PANEL;
-        }
+        for (int component = 0; component < 4; ++component)
+            multiply_step<COUNT, V>(sum, weights + component * V * LANES, values + component);
+        weights += 4 * V * LANES;
         values += p.slice_step;
     }
-    for (int component = 0; k < p.depth; ++k, ++component) {
-        for (int i = 0; i < COUNT; ++i) {
-            const vf value = broadcast(values[i * 4 + component]);
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; ++v)
-                sum[i][v] += load(weights + v * LANES) * value;
-        }
-        weights += PANEL;
+    for (; k < p.depth; ++k) {
+        multiply_step<COUNT, V>(sum, weights, values++);
+        weights += V * LANES;
     }
+#pragma GCC unroll 16
     for (int i = 0; i < COUNT; ++i)
-        for (int v = 0; v < VECTORS; ++v)
+#pragma GCC unroll 8
+        for (int v = 0; v < V; ++v)
             store(to + i * p.row_step + v * LANES, sum[i][v]);
 }
 
-// Rows in blocks of ROWS; what is left over in blocks as even as possible.
-inline void multiply(const product &p, int rows)
+// Rows in blocks as even as possible, of as many as leave registers for the rest.
+template <int V = VECTORS> inline void multiply(const product &p, int rows)
 {
+    enum { MOST = V == VECTORS ? int(ROWS) : V == 3 ? 8 * ROWS / 6 : 2 * ROWS };
+    const size_t share = size_t(p.depth) / 4 * V * LANES;
     int row = 0;
-    while (row < rows) {
+    for (int block = 0; row < rows; ++block) {
         const int left = rows - row;
-        const int blocks = (left + ROWS - 1) / ROWS;
+        const int blocks = (left + MOST - 1) / MOST;
         const int count = (left + blocks - 1) / blocks;
+        const float *next = p.next + block % 4 * share;
         switch (count) {
-        case 6: multiply_rows<6>(p, row); break;
-        case 5: multiply_rows<5>(p, row); break;
-        case 4: multiply_rows<4>(p, row); break;
-        case 3: multiply_rows<3>(p, row); break;
-        case 2: multiply_rows<2>(p, row); break;
-        default: multiply_rows<1>(p, row); break;
+#define CASE(n)                                                                                                       \
+    case n:                                                                                                           \
+        if constexpr (n <= MOST)                                                                                      \
+            multiply_rows<n, V>(p, row, next);                                                                        \
+        break;
+            CASE(12) CASE(11) CASE(10) CASE(9) CASE(8) CASE(7) CASE(6) CASE(5) CASE(4) CASE(3) CASE(2) CASE(1)
+#undef CASE
         }
         row += count;
+    }
+}
+
+// By a panel of fewer vectors.
+inline void multiply(const product &p, int rows, uint32_t vectors)
+{
+    switch (vectors) {
+    case 1: multiply<1>(p, rows); break;
+    case 2: multiply<2>(p, rows); break;
+    case 3: multiply<3>(p, rows); break;
+    default: multiply<VECTORS>(p, rows); break;
     }
 }
 

@@ -40,21 +40,68 @@ struct surface {
             msl::store_any(&texture, index, value);
     }
 
-    // LANES channels of a pixel from slice `slice` on; zeros from slice `end` on.
-    TWIN_INLINE vf read_channels(size_t pixel, uint32_t slice, uint32_t end) const
+    // Of RGBA32Float and RGBA16Float; what others lose by a wrong guess is little.
+    TWIN_INLINE const char *line_of(size_t index) const
     {
+        return static_cast<const char *>(texture.texels) + index * (is_float32 ? 16 : 8);
+    }
+
+    // TEXELS neighbouring texels.
+    TWIN_INLINE vf read_texels(size_t index) const
+    {
+        if (is_float32)
+            return load(floats(index));
         f4 parts[TEXELS];
         for (int i = 0; i < TEXELS; ++i)
-            parts[i] = slice + i < end ? read((slice + i) * plane + pixel) : f4{};
+            parts[i] = read(index + i);
         return join(parts);
     }
 
-    TWIN_INLINE void write_channels(size_t pixel, uint32_t slice, uint32_t end, vf value) const
+    TWIN_INLINE void write_texels(size_t index, vf value) const
     {
+        if (is_float32) {
+            twin::store(floats(index), value);
+            return;
+        }
 #pragma GCC unroll 4
         for (int i = 0; i < TEXELS; ++i)
-            if (slice + i < end)
-                write((slice + i) * plane + pixel, part(value, i));
+            write(index + i, part(value, i));
+    }
+
+    // Fewer than TEXELS, with zeros for the others.
+    __attribute__((noinline)) vf read_some(size_t index, int count) const
+    {
+        f4 parts[TEXELS];
+        for (int i = 0; i < TEXELS; ++i)
+            parts[i] = i < count ? read(index + i) : f4{};
+        return join(parts);
+    }
+
+    __attribute__((noinline)) void write_some(size_t index, int count, vf value) const
+    {
+        for (int i = 0; i < count; ++i)
+            write(index + i, part(value, i));
+    }
+
+    // Some of a row's texels, zeros where the row or the image has none.
+    void copy_row(size_t slice, int x, int y, int count, float *to) const
+    {
+        const int width = int(texture.width);
+        const bool is_inside = y >= 0 && y < int(texture.height);
+        const int first = x < 0 ? -x : 0;
+        const int last = !is_inside ? first : width - x < count ? width - x : count;
+        const size_t start = slice * plane + size_t(y) * width + x;
+        int i = 0;
+        for (; i < first && i < count; ++i)
+            memset(to + i * 4, 0, 16);
+        for (; i + TEXELS <= last; i += TEXELS)
+            twin::store(to + i * 4, read_texels(start + i));
+        for (; i < last; ++i) {
+            const f4 value = read(start + i);
+            memcpy(to + i * 4, &value, sizeof value);
+        }
+        for (; i < count; ++i)
+            memset(to + i * 4, 0, 16);
     }
 };
 

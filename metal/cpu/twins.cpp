@@ -5,14 +5,14 @@
 namespace {
 namespace twin {
 
-template <class Cell, bool is_half> void run_item(const msl_plan *plan, const msl_twin_call *call, size_t item, void *workspace)
+template <class Cell> void run_item(const msl_plan *plan, const msl_twin_call *call, size_t item, void *workspace)
 {
     const image_plan &p = plan_of(plan);
     float *floats = static_cast<float *>(workspace);
     switch (p.how) {
     case DIRECT: run_direct<Cell>(p, call, item, floats); break;
-    case WINOGRAD_3: run_winograd<Cell, is_half, 3>(p, call, item, floats); break;
-    case WINOGRAD_5: run_winograd<Cell, is_half, 5>(p, call, item, floats); break;
+    case WINOGRAD_3: run_winograd<Cell, 3>(p, call, item, floats); break;
+    case WINOGRAD_5: run_winograd<Cell, 5>(p, call, item, floats); break;
     }
 }
 
@@ -20,8 +20,15 @@ template <class Cell, bool is_half> void run_item(const msl_plan *plan, const ms
 } // namespace
 
 #define TWIN(name)                                                                                                \
-    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name, true>, nullptr},                \
-    {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name, false>, nullptr}
+    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name>, nullptr},                      \
+    {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name>, nullptr}
+
+#define MATRIX_TWIN(name, weights, element, rows)                                                                 \
+    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr, twin::run_matrix<twin::name, element>}
+
+#define MATRIX_TWINS(name)                                                                                        \
+    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
+    MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
 
 #define MATRIX_TWIN(name, weights, element, rows)                                                                 \
     {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr, twin::run_matrix<twin::name, element>}

@@ -103,40 +103,122 @@ TWIN_INLINE f4 part(vf value, int index)
 #endif
 }
 
-// 2^x = scale + scale * rest. For x <= 128; NaN for NaN.
-struct power_of_two {
-    vf scale, rest;
-};
-
-TWIN_INLINE power_of_two exp2_parts(vf x)
+// Brings a line into the cache that will be written.
+TWIN_INLINE void fetch_to_write(const void *line)
 {
-    const vf bounded = maximum(x, broadcast(-126.0f));
-    const vf shifted = bounded + 0x1.8p23f;             // rounds to an integer, which its low bits then hold
-    const vf r = bounded - (shifted - 0x1.8p23f);
-    const vf scale = (vf)(((vi)shifted << 23) + 0x3f800000);
-    // (2^r - 1) / r on [-1/2, 1/2], relative error 3e-8 before rounding.
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*static_cast<const char *>(line)));
+#else
+    __builtin_prefetch(line, 1);
+#endif
+}
+
+// Whether all lanes are below a limit; not where one is NaN.
+TWIN_INLINE bool all_below(vf value, float limit)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask((__m512)value, _mm512_set1_ps(limit), _CMP_LT_OQ) == 0xffff;
+#elif defined(__AVX2__)
+    return _mm256_movemask_ps(_mm256_cmp_ps((__m256)value, _mm256_set1_ps(limit), _CMP_LT_OQ)) == 0xff;
+#else
+    const vi is_below = value < limit;
+    return (is_below[0] & is_below[1] & is_below[2] & is_below[3]) != 0;
+#endif
+}
+
+TWIN_INLINE vf absolute(vf value) { return (vf)((vi)value & 0x7fffffff); }
+
+// Lanes below `count`.
+TWIN_INLINE vi lanes_below(int count)
+{
+    vi lane;
+    for (int i = 0; i < LANES; ++i)
+        lane[i] = i;
+    return lane < count;
+}
+
+// The texels of TEXELS vectors as a matrix, transposed.
+TWIN_INLINE void transpose(vf *v)
+{
+#if defined(__AVX512F__)
+    const vf a = v[0], b = v[1], c = v[2], d = v[3];
+    const vf ab_low = __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+    const vf ab_high = __builtin_shufflevector(a, b, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+    const vf cd_low = __builtin_shufflevector(c, d, 0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
+    const vf cd_high = __builtin_shufflevector(c, d, 8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
+    v[0] = __builtin_shufflevector(ab_low, cd_low, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+    v[1] = __builtin_shufflevector(ab_low, cd_low, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    v[2] = __builtin_shufflevector(ab_high, cd_high, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+    v[3] = __builtin_shufflevector(ab_high, cd_high, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+#elif defined(__AVX2__)
+    const vf a = v[0], b = v[1];
+    v[0] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    v[1] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+#else
+    (void)v;
+#endif
+}
+
+constexpr float LOG2_E = 1.4426950408889634f;
+constexpr float LOG2_E_REST = 1.925963033500e-08f;     // what float leaves out
+constexpr float ROUNDER = 0x1.8p23f;    // added to a float it leaves an integer, which the low bits then hold
+
+// (2^r - 1) / r on [-1/2, 1/2], relative error 3e-8 before rounding.
+TWIN_INLINE vf power_slope(vf r)
+{
     vf p = broadcast(0.00015453163f);
     p = p * r + 0.0013390863f;
     p = p * r + 0.009618083f;
     p = p * r + 0.05550357f;
     p = p * r + 0.2402265f;
-    p = p * r + 0.6931472f;
-    return {scale, p * r * scale};
+    return p * r + 0.6931472f;
 }
 
-constexpr float LOG2_E = 1.4426950408889634f;
+// 2^x = scale + scale * rest, or scale + rest.
+struct power_of_two {
+    vf scale, rest;
+};
+
+TWIN_INLINE vf scale_of(vf shifted) { return (vf)(((vi)shifted << 23) + 0x3f800000); }
+
+// 2^x = scale + rest. For x <= 128; NaN for NaN.
+TWIN_INLINE power_of_two exp2_parts(vf x)
+{
+    const vf bounded = maximum(x, broadcast(-126.0f));
+    const vf shifted = bounded + ROUNDER;
+    const vf r = bounded - (shifted - ROUNDER);
+    const vf scale = scale_of(shifted);
+    return {scale, power_slope(r) * r * scale};
+}
+
+// e^x = scale + scale * rest, for |x| < 87. Where x may be larger than some 20, its product with LOG2_E has to be taken
+// more exactly.
+template <bool is_large> TWIN_INLINE power_of_two exp_parts(vf x)
+{
+    const vf shifted = x * LOG2_E + ROUNDER;
+    vf r = x * LOG2_E - (shifted - ROUNDER);
+    if (is_large)
+        r += x * LOG2_E_REST;
+    return {scale_of(shifted), power_slope(r) * r};
+}
+
+// NaN where x is NaN.
+TWIN_INLINE vf clamp(vf x, float low, float high)
+{
+    return minimum(select(x < low, broadcast(low), x), broadcast(high));
+}
 
 TWIN_INLINE vf sigmoid(vf x)
 {
-    const power_of_two e = exp2_parts(minimum(x * -LOG2_E, broadcast(126.0f)));
-    return 1.0f / (1.0f + (e.scale + e.rest));
+    const power_of_two e = exp_parts<true>(clamp(-x, -87.0f, 87.0f));
+    return 1.0f / (1.0f + (e.scale + e.scale * e.rest));
 }
 
 // (e^2x - 1) / (e^2x + 1), with the difference taken before it can cancel.
 TWIN_INLINE vf tanh(vf x)
 {
-    const power_of_two e = exp2_parts(minimum(x * (2.0f * LOG2_E), broadcast(60.0f)));
-    const vf below = (e.scale - 1.0f) + e.rest;
+    const power_of_two e = exp_parts<false>(clamp(x * 2.0f, -20.0f, 20.0f));
+    const vf below = (e.scale - 1.0f) + e.scale * e.rest;
     return below / (below + 2.0f);
 }
 

@@ -1,7 +1,7 @@
 // From the weights of a kernel (params.h) to panels: what a twin multiplies by.
 //
-// A panel holds VECTORS vectors of outputs: for each gate, GROUPS vectors of neighbouring channels. The reduction runs
-// over the terms with a state first, then the input, whose last slice may have channels without weights.
+// The reduction runs over the terms with a state first, then the input, whose last slice may have channels without
+// weights.
 #ifndef TWIN_WEIGHTS_H
 #define TWIN_WEIGHTS_H
 #include "plan.h"
@@ -16,21 +16,12 @@ struct packing {
     const image_plan *plan;
     const uint32_t *term_of;    // which of the kernel's terms each of the plan's is
     int gates;
-    bool is_half;
 };
-
-// Where output (channel, gate) lies: panel * PANEL + lane.
-TWIN_INLINE size_t place_of(uint32_t channel, int gate, int gates)
-{
-    const uint32_t groups = VECTORS / gates, channels = groups * LANES;
-    const uint32_t within = channel % channels;
-    return size_t(channel / channels) * PANEL + (gate * groups + within / LANES) * LANES + within % LANES;
-}
 
 inline f4 four_weights(const packing &k, size_t unit)
 {
     const char *weights = static_cast<const char *>(k.dispatch->buffers[MPSRNN_BUFFER_WEIGHTS].contents);
-    if (!k.is_half)
+    if (!k.plan->is_half)
         return load4(reinterpret_cast<const float *>(weights) + unit * 4);
     uint64_t stored;
     memcpy(&stored, weights + unit * 8, sizeof stored);
@@ -59,23 +50,6 @@ inline const tap_offset *taps_of(const msl_dispatch *dispatch)
     return static_cast<const tap_offset *>(dispatch->buffers[MPSRNN_BUFFER_TAPS].contents);
 }
 
-// Input channels that any output uses: those of the last slice may be padding.
-inline uint32_t used_depth(const packing &k, const mpsrnn_term &term)
-{
-    const mpsrnn_cell_params &p = params_of(k);
-    uint32_t depth = term.source_slices * 4;
-    for (; depth > term.source_slices * 4 - 3; --depth)
-        for (uint32_t slice = 0; slice < p.slices; ++slice)
-            for (uint32_t tap = 0; tap < term.taps; ++tap)
-                for (int gate = 0; gate < k.gates; ++gate) {
-                    const f4 w = weights_at(k, term, slice, tap, depth - 1, gate);
-                    for (int i = 0; i < 4; ++i)
-                        if (w[i] != 0.0f)
-                            return depth;
-                }
-    return depth;
-}
-
 template <int TAPS> void pack_filter(const double (&window)[TAPS][TAPS], float *to, size_t step)
 {
     enum { SIZE = winograd<TAPS>::SIZE };
@@ -96,73 +70,85 @@ template <int TAPS> void pack_filter(const double (&window)[TAPS][TAPS], float *
     }
 }
 
-// [panel][point][k][PANEL], transformed in double.
+// Calls `pack(outputs, channel, gate, lane)` for every output channel, with the panel and the lane it lies in.
+template <class Function> void for_each_output(const packing &k, const Function &pack)
+{
+    const uint32_t channels = params_of(k).channels;
+    for (uint32_t index = 0; index < k.plan->panels; ++index) {
+        const panel outputs = panel_at(*k.plan, index, uint32_t(k.gates));
+        for (uint32_t i = 0; i < outputs.slices * 4 && outputs.slice * 4 + i < channels; ++i)
+            for (int gate = 0; gate < k.gates; ++gate)
+                pack(outputs, outputs.slice * 4 + i, gate,
+                     outputs.lane_of(gate, int(i / outputs.width), k.gates) + i % outputs.width);
+    }
+}
+
+// Of a panel: [point][k][lanes], transformed in double.
 template <int TAPS> void pack_winograd(void *to, const void *context)
 {
     const packing &k = *static_cast<const packing *>(context);
-    const mpsrnn_cell_params &p = params_of(k);
+    const image_plan &plan = *k.plan;
     const tap_offset *taps = taps_of(k.dispatch);
     float *panels = static_cast<float *>(to);
+    const size_t points = point_count(plan.how);
     uint32_t first = 0;
-    for (uint32_t t = 0; t < k.plan->term_count; ++t) {
-        const mpsrnn_term &term = p.terms[k.term_of[t]];
-        for (uint32_t o = 0; o < p.channels; ++o)
-            for (int gate = 0; gate < k.gates; ++gate) {
-                const size_t place = place_of(o, gate, k.gates);
-                float *panel = panels + place / PANEL * k.plan->panel_weights + place % PANEL;
-                for (uint32_t input = 0; input < k.plan->terms[t].depth; ++input) {
-                    double window[TAPS][TAPS] = {};
-                    for (uint32_t tap = 0; tap < term.taps; ++tap) {
-                        const tap_offset at = taps[term.first_tap + tap];
-                        window[at.y + TAPS / 2][at.x + TAPS / 2] = weights_at(k, term, o / 4, tap, input, gate)[o % 4];
-                    }
-                    pack_filter<TAPS>(window, panel + (first + input) * PANEL, k.plan->point_weights);
+    for (uint32_t t = 0; t < plan.term_count; ++t) {
+        const mpsrnn_term &term = params_of(k).terms[k.term_of[t]];
+        const uint32_t depth = plan.terms[t].depth;
+        for_each_output(k, [&](const panel &outputs, uint32_t channel, int gate, uint32_t lane) {
+            float *weights = panels + size_t(outputs.vector) * LANES * plan.depth * points + lane;
+            for (uint32_t input = 0; input < depth; ++input) {
+                double window[TAPS][TAPS] = {};
+                for (uint32_t tap = 0; tap < term.taps; ++tap) {
+                    const tap_offset at = taps[term.first_tap + tap];
+                    window[at.y + TAPS / 2][at.x + TAPS / 2] =
+                        weights_at(k, term, channel / 4, tap, input, gate)[channel % 4];
                 }
+                pack_filter<TAPS>(window, weights + size_t(first + input) * outputs.lanes(),
+                                  size_t(plan.depth) * outputs.lanes());
             }
-        first += t + 1 < k.plan->term_count ? k.plan->terms[t].slices * 4 : 0;
+        });
+        first += depth;
     }
-    const size_t count = k.plan->panel_weights * k.plan->panels;
+    const size_t count = size_t(plan.depth) * points * plan.total_vectors * LANES;
     bool is_finite = true;
     for (size_t i = 0; i < count; ++i)
         is_finite = is_finite && panels[i] - panels[i] == 0.0f;
     panels[count] = is_finite ? 1.0f : 0.0f;
 }
 
-// [panel][term][tap][k][PANEL].
+// Of a panel: [term][tap][k][lanes].
 inline void pack_direct(void *to, const void *context)
 {
     const packing &k = *static_cast<const packing *>(context);
-    const mpsrnn_cell_params &p = params_of(k);
+    const image_plan &plan = *k.plan;
     float *panels = static_cast<float *>(to);
-    size_t first = 0;
-    for (uint32_t t = 0; t < k.plan->term_count; ++t) {
-        const mpsrnn_term &term = p.terms[k.term_of[t]];
-        const uint32_t depth = k.plan->terms[t].depth;
-        for (uint32_t o = 0; o < p.channels; ++o)
-            for (int gate = 0; gate < k.gates; ++gate) {
-                const size_t place = place_of(o, gate, k.gates);
-                float *panel = panels + place / PANEL * k.plan->panel_weights + place % PANEL + first * PANEL;
-                for (uint32_t tap = 0; tap < term.taps; ++tap)
-                    for (uint32_t input = 0; input < depth; ++input)
-                        panel[(size_t(tap) * depth + input) * PANEL] = weights_at(k, term, o / 4, tap, input, gate)[o % 4];
-            }
-        first += size_t(term.taps) * depth;
+    uint32_t first = 0;
+    for (uint32_t t = 0; t < plan.term_count; ++t) {
+        const mpsrnn_term &term = params_of(k).terms[k.term_of[t]];
+        const uint32_t depth = plan.terms[t].depth;
+        for_each_output(k, [&](const panel &outputs, uint32_t channel, int gate, uint32_t lane) {
+            float *weights = panels + size_t(outputs.vector) * LANES * plan.depth + lane;
+            for (uint32_t tap = 0; tap < term.taps; ++tap)
+                for (uint32_t input = 0; input < depth; ++input)
+                    weights[size_t(first + tap * depth + input) * outputs.lanes()] =
+                        weights_at(k, term, channel / 4, tap, input, gate)[channel % 4];
+        });
+        first += term.taps * depth;
     }
 }
 
-// [panel][row][PANEL] of the per-channel array.
+// Of a panel: [row][lanes] of the per-channel array.
 inline void pack_rows(void *to, const void *context)
 {
     const packing &k = *static_cast<const packing *>(context);
-    const mpsrnn_cell_params &p = params_of(k);
     const float *from = static_cast<const float *>(k.dispatch->buffers[MPSRNN_BUFFER_CHANNELS].contents);
-    for (uint32_t o = 0; o < p.channels; ++o)
-        for (int gate = 0; gate < k.gates; ++gate)
-            for (int row = 0; row < MPSRNN_CHANNEL_ROWS; ++row) {
-                const size_t place = place_of(o, gate, k.gates);
-                static_cast<float *>(to)[(place / PANEL * MPSRNN_CHANNEL_ROWS + row) * PANEL + place % PANEL] =
-                    from[((size_t(o / 4) * k.gates + gate) * MPSRNN_CHANNEL_ROWS + row) * 4 + o % 4];
-            }
+    for_each_output(k, [&](const panel &outputs, uint32_t channel, int gate, uint32_t lane) {
+        float *rows = static_cast<float *>(to) + size_t(outputs.vector) * LANES * MPSRNN_CHANNEL_ROWS + lane;
+        for (uint32_t row = 0; row < MPSRNN_CHANNEL_ROWS; ++row)
+            rows[row * outputs.lanes()] =
+                from[((size_t(channel / 4) * k.gates + gate) * MPSRNN_CHANNEL_ROWS + row) * 4 + channel % 4];
+    });
 }
 
 } // namespace twin

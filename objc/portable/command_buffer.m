@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#import <Metal/PortableMetal.h>
 #import "block.h"
 #import "compute_encoder.h"
 #import "error.h"
 #import "executor.h"
+#import "thread.h"
 #import "twin_executor.h"
 #import "violation.h"
 
@@ -225,6 +227,7 @@ static void run_job(struct pm_job *job)
         [self failWithoutMemory];
         return;
     }
+    _keepsStacks |= ![function twin] && [function kernel]->run_thread != NULL;
     recorded->next = NULL;
     recorded->kernel = [function kernel];
     recorded->twin = [function twin];
@@ -303,7 +306,7 @@ static void run_job(struct pm_job *job)
 }
 
 /* NO, and a failure noted, if nothing will run. */
-- (BOOL)submit
+- (BOOL)submitBeforeWaiting:(BOOL)willWait
 {
     if ([_device isInherited]) {
         [self failWithCode:MTLCommandBufferErrorInternal
@@ -312,7 +315,7 @@ static void run_job(struct pm_job *job)
         return NO;
     }
     [self retain];                      /* until run_job */
-    const int error = pm_serial_submit([_queue serial], &_job.job);
+    const int error = pm_serial_submit([_queue serial], &_job.job, willWait && [self canBorrowThread]);
     if (error) {
         [self failToStart:"the queue's thread" error:error kernel:NULL];
         [self release];
@@ -320,7 +323,12 @@ static void run_job(struct pm_job *job)
     return !error;
 }
 
-- (void)commit
+- (BOOL)canBorrowThread
+{
+    return !_keepsStacks && pm_thread_can_be_borrowed();
+}
+
+- (void)commitBeforeWaiting:(BOOL)willWait
 {
     if ([self status] != MTLCommandBufferStatusNotEnqueued) {
         pm_report_violation("commit: the command buffer is already committed");
@@ -333,10 +341,20 @@ static void run_job(struct pm_job *job)
     /* A handler may release the caller's reference, the queue with it, before the submission has returned. */
     [self retain];
     __atomic_store_n(&_status, MTLCommandBufferStatusCommitted, __ATOMIC_RELEASE);
-    if (![self submit]) {
+    if (![self submitBeforeWaiting:willWait]) {
         [self complete];
     }
     [self release];
+}
+
+- (void)commit
+{
+    [self commitBeforeWaiting:NO];
+}
+
+- (void)commitBeforeWaiting
+{
+    [self commitBeforeWaiting:YES];
 }
 
 - (void)waitUntilCompleted
@@ -356,11 +374,26 @@ static void run_job(struct pm_job *job)
     } else if ([_device isInherited]) {
         pm_report_violation("waitUntilCompleted: the command buffer runs in the process that forked this one");
     } else {
+        [self finish];
+    }
+}
+
+/* A handler may release the caller's reference before this returns. */
+- (void)finish
+{
+    [self retain];
+    if (![self canBorrowThread] || !pm_serial_run([_queue serial], &_job.job)) {
         pthread_mutex_lock(&_mutex);
         while (!__atomic_load_n(&_finished, __ATOMIC_RELAXED)) {
             pthread_cond_wait(&_finishedChanged, &_mutex);
         }
         pthread_mutex_unlock(&_mutex);
     }
+    [self release];
 }
 @end
+
+void PortableMetalCommitBeforeWaiting(id<MTLCommandBuffer> commandBuffer)
+{
+    [(PMCommandBuffer *)commandBuffer commitBeforeWaiting];
+}

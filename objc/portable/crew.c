@@ -18,6 +18,10 @@ struct msl_crew {
     uint64_t asleep_since;              /* atomic; of the last of them */
 };
 
+/* In a meeting it pays to look longer than elsewhere: the others are sure to come, and who sleeps there is a sign of
+ * trouble. */
+enum { MEETING_NANOSECONDS = 2 * PM_SPIN_NANOSECONDS };
+
 static const uint32_t STARTED = UINT32_C(1) << 31;
 
 /* A quarter of its time may a crew lose before it is better to be alone, whatever it did until then: 2 threads that
@@ -26,7 +30,7 @@ enum { TOLERATED_LOSS = 4 };
 
 static void wait_for_round(struct msl_crew *crew, uint32_t round)
 {
-    if (pm_spin_while_equal(&crew->round, round, PM_SPIN_NANOSECONDS)) {
+    if (pm_spin_while_equal(&crew->round, round, MEETING_NANOSECONDS)) {
         return;
     }
     __atomic_store_n(&crew->asleep_since, pm_now(), __ATOMIC_RELAXED);
@@ -54,7 +58,7 @@ static bool has_lost_too_much(struct msl_crew *crew)
     }
     const uint64_t now = pm_now();
     const uint64_t since = __atomic_load_n(&crew->asleep_since, __ATOMIC_RELAXED);
-    crew->lost += PM_SPIN_NANOSECONDS + (now > since ? now - since : 0);
+    crew->lost += MEETING_NANOSECONDS + (now > since ? now - since : 0);
     return crew->lost > (now - crew->start) / TOLERATED_LOSS;
 }
 
@@ -109,12 +113,17 @@ static bool is_pausing(void)
     return pm_now() < __atomic_load_n(&pause_end, __ATOMIC_RELAXED);
 }
 
-static void pause_crews(uint64_t now)
+static void pause_crews(uint64_t end)
+{
+    __atomic_store_n(&pause_end, end, __ATOMIC_RELAXED);
+}
+
+static void note_loss(uint64_t now)
 {
     const unsigned level = __atomic_load_n(&pause_level, __ATOMIC_RELAXED) + 1;
     const unsigned longest = level < LONGEST_PAUSE ? level : LONGEST_PAUSE;
     __atomic_store_n(&pause_level, longest, __ATOMIC_RELAXED);
-    __atomic_store_n(&pause_end, now + ((uint64_t)PAUSE_NANOSECONDS << longest), __ATOMIC_RELAXED);
+    pause_crews(now + ((uint64_t)PAUSE_NANOSECONDS << longest));
 }
 
 static void note_success(uint64_t now)
@@ -131,14 +140,17 @@ static void note_success(uint64_t now)
  * spent on waiting for it. */
 enum { WORTH_WAKING = 100000, LONGEST_PATIENCE = 1000000, DEFAULT_PATIENCE = 100000 };
 
+/* Who did not come is not called again for so many times as long as it was waited for. */
+enum { AFTER_ABSENCE = 8 };
+
 static uint64_t patience(uint64_t cost)
 {
     const uint64_t gained = cost / 4;
     return cost == 0 ? DEFAULT_PATIENCE : gained < LONGEST_PATIENCE ? gained : LONGEST_PATIENCE;
 }
 
-/* Starts the crew with those of `most` threads who come promptly. False if some did not. */
-static bool gather(struct pm_team *team, struct msl_crew *crew, size_t most)
+/* Starts the crew with those of `most` threads who come promptly. */
+static void gather(struct pm_team *team, struct msl_crew *crew, size_t most)
 {
     const uint64_t cost = crew->work->cost;
     const size_t called = pm_team_call(team, &crew->task, most, cost == 0 || cost >= WORTH_WAKING);
@@ -153,21 +165,24 @@ static bool gather(struct pm_team *team, struct msl_crew *crew, size_t most)
     const uint32_t members = __atomic_fetch_or(&crew->enlisted, STARTED, __ATOMIC_ACQ_REL);
     crew->count = members + 1;
     end_round(crew, 0);
-    return members == called;
+    if (members < called) {
+        now = pm_now();
+        pause_crews(now + AFTER_ABSENCE * (now - crew->start));
+    }
 }
 
 static void run_crew(struct pm_team *team, struct msl_crew *crew, struct msl_crew_member *first, size_t most)
 {
-    const bool all_came = gather(team, crew, most - 1);
+    gather(team, crew, most - 1);
     const unsigned count = crew->count;
     first->count = count;
     crew->work->run(crew->work->context, first);
     const uint64_t done = pm_now();
     pm_team_dismiss(team, &crew->task);
     const uint64_t now = pm_now();
-    const uint64_t lost = crew->lost + (now - done > PM_SPIN_NANOSECONDS ? now - done : 0);
-    if (!all_came || first->count < count || lost > (now - crew->start) / TOLERATED_LOSS) {
-        pause_crews(now);
+    const uint64_t lost = crew->lost + (now - done > MEETING_NANOSECONDS ? now - done : 0);
+    if (first->count < count || lost > (now - crew->start) / TOLERATED_LOSS) {
+        note_loss(now);
     } else if (count > 1) {
         note_success(now);
     }

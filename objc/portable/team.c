@@ -1,8 +1,10 @@
+#define _GNU_SOURCE
 #include "team.h"
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include "processor.h"
 #include "thread.h"
 #include "waiting.h"
 
@@ -16,6 +18,8 @@ struct worker {
     uintptr_t place;            /* atomic; a task's address or one of enum place */
     uint32_t calls;             /* atomic; it waits while this does not change */
     pthread_t thread;
+    bool is_kept_away;          /* its processors are to be `usable` when it has woken up */
+    cpu_set_t usable;
 };
 
 enum place { IDLE, ASLEEP, BUSY, ENDING, PLACE_COUNT };
@@ -37,6 +41,15 @@ static bool move(struct worker *worker, uintptr_t from, uintptr_t to)
     return __atomic_compare_exchange_n(&worker->place, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
+/* Called by a worker that was woken up. */
+static void move_freely(struct worker *worker)
+{
+    if (worker->is_kept_away) {
+        sched_setaffinity(0, sizeof worker->usable, &worker->usable);
+        worker->is_kept_away = false;
+    }
+}
+
 /* The next task, with the worker busy; NULL when the team ends. */
 static struct pm_task *wait_for_task(struct worker *worker)
 {
@@ -47,9 +60,10 @@ static struct pm_task *wait_for_task(struct worker *worker)
             return NULL;
         }
         if (place >= PLACE_COUNT && move(worker, place, BUSY)) {
+            move_freely(worker);
             return (struct pm_task *)place;
         }
-        if (place == ASLEEP) {
+        if (place == ASLEEP || place == BUSY) {
             pm_thread_sleep(&worker->calls, calls);
         } else if (place == IDLE && !pm_spin_while_equal(&worker->calls, calls, PM_SPIN_NANOSECONDS)) {
             move(worker, IDLE, ASLEEP);
@@ -149,7 +163,25 @@ int pm_team_hire(struct pm_team *team, size_t count)
     return error;
 }
 
-/* Puts the task into up to `most` places that hold `place`. */
+/* Puts the task into the place of a worker that is idle or asleep. False if it is not any more. */
+static bool call_worker(struct worker *worker, struct pm_task *task, uintptr_t place)
+{
+    const uintptr_t called = (uintptr_t)task;
+    if (!move(worker, place, place == IDLE ? called : BUSY)) {
+        return false;
+    }
+    if (place == ASLEEP) {
+        worker->is_kept_away = pm_processor_keep_away(worker->thread, &worker->usable);
+        __atomic_store_n(&worker->place, called, __ATOMIC_RELEASE);
+    }
+    __atomic_fetch_add(&worker->calls, 1, __ATOMIC_RELEASE);
+    if (place == ASLEEP) {
+        pm_wake_one(&worker->calls);
+    }
+    return true;
+}
+
+/* Calls up to `most` workers whose place is `place`. */
 static size_t call_from(struct pm_team *team, struct pm_task *task, size_t most, uintptr_t place)
 {
     const size_t count = __atomic_load_n(&team->worker_count, __ATOMIC_ACQUIRE);
@@ -161,14 +193,10 @@ static size_t call_from(struct pm_team *team, struct pm_task *task, size_t most,
         }
         /* First, for the worker may have come and gone before we go on. */
         __atomic_fetch_add(&task->outstanding, 1, __ATOMIC_RELAXED);
-        if (!move(worker, place, (uintptr_t)task)) {
+        const bool is_called = call_worker(worker, task, place);
+        called += is_called;
+        if (!is_called) {
             __atomic_fetch_sub(&task->outstanding, 1, __ATOMIC_RELAXED);
-            continue;
-        }
-        ++called;
-        __atomic_fetch_add(&worker->calls, 1, __ATOMIC_RELEASE);
-        if (place == ASLEEP) {
-            pm_wake_one(&worker->calls);
         }
     }
     return called;

@@ -1,13 +1,21 @@
-/* Starts the threads of this library. */
+/* Starts the threads of this library, and borrows others. */
 #ifndef PM_THREAD_H
 #define PM_THREAD_H
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Runs `function(argument)` on a thread that takes no signals, so that they interrupt the threads that expect them,
  * and computes in the default floating-point mode, so that results do not depend on who made the thread.
  * Returns 0 or an errno value. */
 int pm_thread_start(pthread_t *thread, void (*function)(void *), void *argument);
+
+/* Runs `function(argument)` on the calling thread, which is not one of ours, in the floating-point mode of those that
+ * are; what is kept for its next work is given back at once. */
+void pm_thread_borrow(void (*function)(void *), void *argument);
+
+/* Has the calling thread a stack as large as kernels may need? */
+bool pm_thread_can_be_borrowed(void);
 
 /* Has `release` called, once, when this thread rests: it gives back what the thread keeps for its next work. */
 void pm_thread_when_resting(void (*release)(void));
