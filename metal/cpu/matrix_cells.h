@@ -13,13 +13,22 @@ struct matrix_source {
     matrix_operand operand;
 };
 
-// One row at one step: its rows of the table's matrices, and its place in the operands.
-struct matrix_row {
-    const mpsrnn_matrix_step &step;
-    size_t row, local;          // in the batch, and in the block of rows
+// A stage of a step.
+struct matrix_stage_step {
+    const mpsrnn_matrix_step &table;
+    int stage;
+    size_t gate_step;           // floats between the sums of neighbouring gates
+    float *const *after;        // operands that the step makes
+};
+
+// A vector of channels of a row: its place in the batch and in the block of rows, and where the sums of its gates and
+// the panel's channel rows begin.
+struct matrix_part {
+    const matrix_stage_step *in;
+    size_t row, local;
+    lanes at;
     bool runs, has_state;
-    float *const *before;       // operands: of the state before the step, and what the step makes
-    float *const *after;
+    const float *sums, *rows;
 };
 
 struct matrix_cell {
@@ -44,64 +53,64 @@ struct matrix_cell {
         return activate(type, sum, load(rows + MPSRNN_CHANNEL_A * PANEL), bc.b, bc.c);
     }
 
-    TWIN_INLINE vf output_before(const matrix_row &r, lanes at) const
+    TWIN_INLINE vf output_before(const matrix_part &r) const
     {
-        return r.has_state ? load_lanes(row_at<float>(r.step.output_in, r.row, r.step.output_in_stride), at) : vf{};
+        return r.has_state ? load_lanes(row_at<float>(r.in->table.output_in, r.row, r.in->table.output_in_stride), r.at) : vf{};
     }
 
-    TWIN_INLINE vf memory_before(const matrix_row &r, lanes at) const
+    TWIN_INLINE vf memory_before(const matrix_part &r) const
     {
-        return r.has_state ? load_lanes(row_at<float>(r.step.memory_in, r.row, r.step.memory_in_stride), at) : vf{};
+        return r.has_state ? load_lanes(row_at<float>(r.in->table.memory_in, r.row, r.in->table.memory_in_stride), r.at) : vf{};
     }
 
-    TWIN_INLINE vf load_own(uint64_t matrix, const matrix_row &r, lanes at) const
+    TWIN_INLINE vf load_own(uint64_t matrix, const matrix_part &r) const
     {
-        return load_lanes(row_at<float>(matrix, r.row, own_stride), at);
+        return load_lanes(row_at<float>(matrix, r.row, own_stride), r.at);
     }
 
-    TWIN_INLINE void store_own(uint64_t matrix, const matrix_row &r, lanes at, vf value) const
+    TWIN_INLINE void store_own(uint64_t matrix, const matrix_part &r, vf value) const
     {
-        store_lanes(row_at<float>(matrix, r.row, own_stride), at, value);
+        store_lanes(row_at<float>(matrix, r.row, own_stride), r.at, value);
     }
 
-    TWIN_INLINE void store_sum(const matrix_row &r, uint32_t gates, uint32_t gate, lanes at, vf sum) const
+    TWIN_INLINE void store_sum(const matrix_part &r, uint32_t gates, uint32_t gate, vf sum) const
     {
         if (keeps_sums)
-            store_lanes(row_at<float>(r.step.sums, r.row * gates + gate, own_stride), at, sum);
+            store_lanes(row_at<float>(r.in->table.sums, r.row * gates + gate, own_stride), r.at, sum);
     }
 
-    TWIN_INLINE void keep_operand(float *operand, const matrix_row &r, lanes at, vf value) const
+    TWIN_INLINE void keep_operand(float *operand, const matrix_part &r, vf value) const
     {
         if (operand)
-            store_operand(operand, operand_step, params.slices, r.local, at, value);
+            store_operand(operand, operand_step, params.slices, r.local, r.at, value);
     }
 
-    TWIN_INLINE void store_memory(const matrix_row &r, lanes at, vf c1) const
+    TWIN_INLINE void store_memory(const matrix_part &r, vf c1) const
     {
-        store_own(r.step.memory, r, at, c1);
-        keep_operand(r.after[OPERAND_MEMORY], r, at, c1);
-        if (r.step.is_kept)
-            store_lanes(row_at<float>(r.step.kept_memory, r.row, r.step.kept_memory_stride), at, c1);
+        store_own(r.in->table.memory, r, c1);
+        keep_operand(r.in->after[OPERAND_MEMORY], r, c1);
+        if (r.in->table.is_kept)
+            store_lanes(row_at<float>(r.in->table.kept_memory, r.row, r.in->table.kept_memory_stride), r.at, c1);
     }
 
-    TWIN_INLINE void store_state(const matrix_row &r, lanes at, vf h1) const
+    TWIN_INLINE void store_state(const matrix_part &r, vf h1) const
     {
-        store_own(r.step.output, r, at, h1);
-        keep_operand(r.after[OPERAND_OUTPUT], r, at, h1);
-        if (r.step.is_kept)
-            store_lanes(row_at<float>(r.step.kept_output, r.row, r.step.kept_output_stride), at, h1);
+        store_own(r.in->table.output, r, h1);
+        keep_operand(r.in->after[OPERAND_OUTPUT], r, h1);
+        if (r.in->table.is_kept)
+            store_lanes(row_at<float>(r.in->table.kept_output, r.row, r.in->table.kept_output_stride), r.at, h1);
     }
 
-    TWIN_INLINE void store_output(const matrix_row &r, lanes at, vf h1) const
+    TWIN_INLINE void store_output(const matrix_part &r, vf h1) const
     {
-        store_state(r, at, h1);
+        store_state(r, h1);
         if (!has_destination)
             return;
-        const vf result = adds ? load_own(r.step.addend, r, at) + h1 : h1;
+        const vf result = adds ? load_own(r.in->table.addend, r) + h1 : h1;
         if (destination_half)
-            store_lanes(row_at<half_bits>(r.step.destination, r.row, r.step.destination_stride), at, result);
+            store_lanes(row_at<half_bits>(r.in->table.destination, r.row, r.in->table.destination_stride), r.at, result);
         else
-            store_lanes(row_at<float>(r.step.destination, r.row, r.step.destination_stride), at, result);
+            store_lanes(row_at<float>(r.in->table.destination, r.row, r.in->table.destination_stride), r.at, result);
     }
 };
 
@@ -118,15 +127,21 @@ struct matrix_single_gate : matrix_cell {
 
     matrix_single_gate(const msl_twin_call &c, const matrix_plan &plan) : matrix_cell(c, plan) {}
 
-    TWIN_INLINE void finish(int, const matrix_row &r, lanes at, const float *sums, size_t, const float *rows) const
+    TWIN_INLINE void finish(const matrix_part *parts, int count) const
+    {
+        for (int i = 0; i < count; ++i)
+            finish_part(parts[i]);
+    }
+
+    TWIN_INLINE void finish_part(const matrix_part &r) const
     {
         if (!r.runs) {
-            store_state(r, at, output_before(r, at));
+            store_state(r, output_before(r));
             return;
         }
-        const vf sum = load(sums);
-        store_sum(r, 1, 0, at, sum);
-        store_output(r, at, neuron(constant(MPSRNN_CONSTANT_NEURON_0), sum, rows, params.neurons[0]));
+        const vf sum = load(r.sums);
+        store_sum(r, 1, 0, sum);
+        store_output(r, neuron(constant(MPSRNN_CONSTANT_NEURON_0), sum, r.rows, params.neurons[0]));
     }
 };
 
@@ -151,48 +166,48 @@ struct matrix_gru : matrix_cell {
     {
     }
 
-    // `step` floats lie between the gates of a stage.
-    TWIN_INLINE void finish(int stage, const matrix_row &r, lanes at, const float *sums, size_t step,
-                            const float *rows) const
+    TWIN_INLINE void finish(const matrix_part *parts, int count) const
     {
-        stage == 0 ? finish_gates(r, at, sums, step, rows) : finish_output(r, at, sums, rows);
+        for (int i = 0; i < count; ++i)
+            parts[i].in->stage == 0 ? finish_gates(parts[i]) : finish_output(parts[i]);
     }
 
-    TWIN_INLINE void finish_gates(const matrix_row &r, lanes at, const float *sums, size_t step, const float *rows) const
+    TWIN_INLINE void finish_gates(const matrix_part &r) const
     {
         if (!r.runs)
             return;
-        const vf sum_z = load(sums), sum_r = load(sums + step);
-        store_sum(r, 3, MPSRNN_GATE_UPDATE, at, sum_z);
-        store_sum(r, 3, MPSRNN_GATE_RESET, at, sum_r);
-        const vf z = neuron(constant(MPSRNN_CONSTANT_NEURON_0), sum_z, rows, params.neurons[MPSRNN_GATE_UPDATE]);
-        const vf h0 = output_before(r, at);
-        store_own(r.step.gate, r, at, z);
+        const size_t step = r.in->gate_step;
+        const vf sum_z = load(r.sums), sum_r = load(r.sums + step);
+        store_sum(r, 3, MPSRNN_GATE_UPDATE, sum_z);
+        store_sum(r, 3, MPSRNN_GATE_RESET, sum_r);
+        const vf z = neuron(constant(MPSRNN_CONSTANT_NEURON_0), sum_z, r.rows, params.neurons[MPSRNN_GATE_UPDATE]);
+        const vf h0 = output_before(r);
+        store_own(r.in->table.gate, r, z);
         if (output_params.terms[1].taps != 0) {
-            const vf reset = neuron(constant(MPSRNN_CONSTANT_NEURON_1), sum_r, rows + step,
+            const vf reset = neuron(constant(MPSRNN_CONSTANT_NEURON_1), sum_r, r.rows + step,
                                     params.neurons[MPSRNN_GATE_RESET]) * h0;
-            keep_operand(r.after[OPERAND_RESET], r, at, reset);
-            store_own(r.step.reset, r, at, reset);
+            keep_operand(r.in->after[OPERAND_RESET], r, reset);
+            store_own(r.in->table.reset, r, reset);
         }
         if (output_params.terms[2].taps != 0) {
-            keep_operand(r.after[OPERAND_UPDATED], r, at, z * h0);
-            store_own(r.step.updated, r, at, z * h0);
+            keep_operand(r.in->after[OPERAND_UPDATED], r, z * h0);
+            store_own(r.in->table.updated, r, z * h0);
         }
     }
 
-    TWIN_INLINE void finish_output(const matrix_row &r, lanes at, const float *sums, const float *rows) const
+    TWIN_INLINE void finish_output(const matrix_part &r) const
     {
-        const vf h0 = output_before(r, at);
+        const vf h0 = output_before(r);
         if (!r.runs) {
-            store_state(r, at, h0);
+            store_state(r, h0);
             return;
         }
-        const vf sum = load(sums);
-        store_sum(r, 3, 2, at, sum);
-        const vf h = neuron(constant(MPSRNN_CONSTANT_NEURON_2), sum, rows, output_params.neurons[0]);
-        const vf z = load_own(r.step.gate, r, at);
+        const vf sum = load(r.sums);
+        store_sum(r, 3, 2, sum);
+        const vf h = neuron(constant(MPSRNN_CONSTANT_NEURON_2), sum, r.rows, output_params.neurons[0]);
+        const vf z = load_own(r.in->table.gate, r);
         const vf s = has_p_norm ? rest_of_norm(z) : 1.0f - z;
-        store_output(r, at, flips ? s * h0 + z * h : s * h + z * h0);
+        store_output(r, flips ? s * h0 + z * h : s * h + z * h0);
     }
 
     // (1 - z^p)^(1/p), as the kernel has it.

@@ -88,71 +88,88 @@ struct matrix_lstm : matrix_cell {
                         params.output_neuron.c);
     }
 
-    // `step` floats lie between the gates of a stage.
-    TWIN_INLINE void finish(int stage, const matrix_row &r, lanes at, const float *sums, size_t step,
-                            const float *rows) const
+    TWIN_INLINE void finish(const matrix_part *parts, int count) const
     {
-        if (stage == 1)
-            finish_output(r, at, sums, rows);
+        int i = 0;
+        // Two at a time: each is a long chain of dependent operations.
+        for (; is_usual && i + 2 <= count && parts[i].runs && parts[i + 1].runs; i += 2) {
+            const lstm_state first = usual_state(parts[i]), second = usual_state(parts[i + 1]);
+            store_usual(parts[i], first);
+            store_usual(parts[i + 1], second);
+        }
+        for (; i < count; ++i)
+            finish_part(parts[i]);
+    }
+
+    TWIN_INLINE void finish_part(const matrix_part &r) const
+    {
+        if (r.in->stage == 1)
+            finish_output(r);
         else if (!r.runs)
-            keep_state(r, at);
+            keep_state(r);
         else if (is_usual)
-            finish_usual(r, at, sums, step);
+            store_usual(r, usual_state(r));
         else
-            finish_gates(r, at, sums, step, rows);
+            finish_gates(r);
     }
 
-    TWIN_INLINE void keep_state(const matrix_row &r, lanes at) const
+    TWIN_INLINE void keep_state(const matrix_part &r) const
     {
-        store_state(r, at, output_before(r, at));
-        store_memory(r, at, memory_before(r, at));
+        store_state(r, output_before(r));
+        store_memory(r, memory_before(r));
     }
 
-    TWIN_INLINE void finish_usual(const matrix_row &r, lanes at, const float *sums, size_t step) const
+    TWIN_INLINE lstm_state usual_state(const matrix_part &r) const
     {
-        const vf sum_i = load(sums + MPSRNN_GATE_INPUT * step), sum_f = load(sums + MPSRNN_GATE_FORGET * step);
-        const vf sum_c = load(sums + MPSRNN_GATE_CELL * step), sum_o = load(sums + MPSRNN_GATE_OUTPUT * step);
-        const lstm_state state = finish_usual_lstm(sum_i, sum_f, sum_c, sum_o, memory_before(r, at));
+        enum { STEP = LANES };      // between the gates: a panel has a vector of each
+        return finish_usual_lstm(load(r.sums + MPSRNN_GATE_INPUT * STEP), load(r.sums + MPSRNN_GATE_FORGET * STEP),
+                                 load(r.sums + MPSRNN_GATE_CELL * STEP), load(r.sums + MPSRNN_GATE_OUTPUT * STEP),
+                                 memory_before(r));
+    }
+
+    TWIN_INLINE void store_usual(const matrix_part &r, const lstm_state &state) const
+    {
         for (int gate = 0; keeps_sums && gate < 4; ++gate)
-            store_sum(r, 4, uint32_t(gate), at, load(sums + gate * step));
-        store_memory(r, at, state.memory);
-        store_output(r, at, state.output);
+            store_sum(r, 4, uint32_t(gate), load(r.sums + gate * r.in->gate_step));
+        store_memory(r, state.memory);
+        store_output(r, state.output);
     }
 
-    __attribute__((noinline)) void finish_gates(const matrix_row &r, lanes at, const float *sums, size_t step,
-                                                const float *rows) const
+    __attribute__((noinline)) void finish_gates(const matrix_part &r) const
     {
-        const vf c0 = memory_before(r, at);
+        const size_t step = r.in->gate_step;
+        const vf c0 = memory_before(r);
         vf gate[3];
         for (int g = 0; g < 3; ++g) {
-            const vf sum = load(sums + g * step) + peephole(c0, rows + g * step);
-            store_sum(r, 4, uint32_t(g), at, sum);
-            gate[g] = neuron(constant(MPSRNN_CONSTANT_NEURON_0 + g), sum, rows + g * step, params.neurons[g]);
+            const float *rows = r.rows + g * step;
+            const vf sum = load(r.sums + g * step) + peephole(c0, rows);
+            store_sum(r, 4, uint32_t(g), sum);
+            gate[g] = neuron(constant(MPSRNN_CONSTANT_NEURON_0 + g), sum, rows, params.neurons[g]);
         }
         const vf c1 = gate[MPSRNN_GATE_FORGET] * c0 + gate[MPSRNN_GATE_INPUT] * gate[MPSRNN_GATE_CELL];
-        store_memory(r, at, c1);
-        rows += MPSRNN_GATE_OUTPUT * step;
-        const vf sum = load(sums + MPSRNN_GATE_OUTPUT * step) + peephole(c1, rows);
+        store_memory(r, c1);
+        const float *rows = r.rows + MPSRNN_GATE_OUTPUT * step;
+        const vf sum = load(r.sums + MPSRNN_GATE_OUTPUT * step) + peephole(c1, rows);
         if (splits_output) {
-            store_own(r.step.gate, r, at, sum);
+            store_own(r.in->table.gate, r, sum);
             return;
         }
-        store_sum(r, 4, MPSRNN_GATE_OUTPUT, at, sum);
+        store_sum(r, 4, MPSRNN_GATE_OUTPUT, sum);
         const vf out = neuron(constant(MPSRNN_CONSTANT_NEURON_3), sum, rows, params.neurons[MPSRNN_GATE_OUTPUT]);
-        store_output(r, at, out * cell_to_output(c1));
+        store_output(r, out * cell_to_output(c1));
     }
 
     // The output gate with a product with the new cell.
-    __attribute__((noinline)) void finish_output(const matrix_row &r, lanes at, const float *sums, const float *rows) const
+    __attribute__((noinline)) void finish_output(const matrix_part &r) const
     {
         if (!r.runs)
             return;
-        const vf sum = load(sums) + load_own(r.step.gate, r, at);
-        const vf c1 = load_own(r.step.memory, r, at);
-        store_sum(r, 4, MPSRNN_GATE_OUTPUT, at, sum);
+        const vf sum = load(r.sums) + load_own(r.in->table.gate, r);
+        const vf c1 = load_own(r.in->table.memory, r);
+        store_sum(r, 4, MPSRNN_GATE_OUTPUT, sum);
         const mpsrnn_cell_params &output_params = matrix_params_of(&call, 1);
-        const vf out = neuron(constant(MPSRNN_CONSTANT_NEURON_3), sum, rows, output_params.neurons[0]);
-        store_output(r, at, out * cell_to_output(c1));
+        const vf out = neuron(constant(MPSRNN_CONSTANT_NEURON_3), sum, r.rows, output_params.neurons[0]);
+        store_output(r, out * cell_to_output(c1));
     }
 };
 

@@ -2,8 +2,7 @@
 #ifndef TWIN_MATRIX_PLANNING_H
 #define TWIN_MATRIX_PLANNING_H
 #include "matrix_lstm.h"
-#include "matrix_multiply.h"
-#include "matrix_weights.h"
+#include "matrix_strassen.h"
 
 namespace {
 namespace twin {
@@ -51,6 +50,36 @@ template <class Cell> bool plan_matrix_stage(matrix_stage &stage, int index, con
     return true;
 }
 
+// Rows and products of a sum that make the sums of halves worth their while.
+enum { STRASSEN_ROWS = 32, STRASSEN_DEPTH = 256 };
+
+inline bool can_halve(const matrix_term &term)
+{
+    return term.depth >= STRASSEN_DEPTH && term.depth % 8 == 0 && term.group_outputs == UINT32_MAX;
+}
+
+// Whether all steps and stages are large and even enough for Strassen's algorithm. If so, places the terms' weights.
+inline bool pair_matrix_rows(matrix_plan &plan, const msl_twin_call *call)
+{
+    const mpsrnn_matrix_run &run = matrix_run_of(call);
+    const mpsrnn_matrix_step *steps = matrix_steps_of(call);
+    if (plan.packs_weights || plan.blocks != 1 || plan.rows < STRASSEN_ROWS || plan.rows % 4 != 0)
+        return false;
+    for (uint32_t t = run.first_step; t < run.last_step; ++t)
+        if (steps[t].rows != plan.rows || (steps[t].state_rows != 0 && steps[t].state_rows != plan.rows))
+            return false;
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        matrix_stage &stage = plan.stages[s];
+        if (stage.panels % 2 != 0 || stage.term_count != 1 || !can_halve(stage.input) || !can_halve(stage.terms[0]))
+            return false;
+    }
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        matrix_stage &stage = plan.stages[s];
+        stage.terms[0].first = size_t(stage.input.depth) / 2 * STRASSEN_BLOCKS * PANEL * (stage.panels / 2);
+    }
+    return true;
+}
+
 // How many rows there are; 0 if the steps do not follow one another as those of one sequence do.
 inline uint32_t count_matrix_rows(const msl_twin_call *call, uint32_t slices)
 {
@@ -79,7 +108,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
         total += (floats + 15) / 16 * 16;
         return start;
     };
-    const size_t operand = size_t(p.slices) * plan.rows * 4;
+    const size_t operand = size_t(p.slices) * plan.rows * 4 + LANES;
     bool is_needed[OPERANDS] = {};
     for (uint32_t s = 0; s < plan.stage_count; ++s) {
         matrix_stage &stage = plan.stages[s];
@@ -91,6 +120,10 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             plan.packed_rows[s] = reserve(matrix_row_count(stage));
         }
     }
+    if (plan.pairs_rows) {
+        plan.input_sides = reserve(size_t(p.input_channels) / 4 * STRASSEN_SIDES * plan.chunk_rows);
+        plan.sides = reserve(size_t(p.channels) / 4 * STRASSEN_SIDES * plan.rows);
+    }
     plan.input = reserve((size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4);
     for (int i = 0; i < OPERANDS; ++i)
         for (int turn = 0; turn < 2; ++turn) {
@@ -99,7 +132,8 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             plan.operands[i][turn] = !is_needed[i] ? SIZE_MAX : is_own ? reserve(operand) : plan.operands[i][0];
         }
     out->shared = total * sizeof(float);
-    out->workspace = DEPTH_BLOCK * PANEL * sizeof(float);
+    const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * 3 * PANEL : 0;
+    out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
 }
 
 inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const msl_twin_call *call)
@@ -124,8 +158,12 @@ template <class T, class W> bool derive_matrix(matrix_plan &plan, const msl_twin
         const matrix_packing packing = {call, &stage, int(s)};
         const matrix_bindings bindings = matrix_bindings_of(int(s));
         const msl_buffer *buffers = call->dispatch->buffers;
-        stage.weights = msl_derived(&buffers[bindings.weights], 16 + sizeof(W), (matrix_weight_count(stage) + 1) * sizeof(W),
-                                    derive_matrix_panels<T, W>, &packing);
+        const size_t count = matrix_weight_count(stage);
+        stage.weights = plan.pairs_rows
+                            ? msl_derived(&buffers[bindings.weights], 32, count / 4 * STRASSEN_BLOCKS * sizeof(float),
+                                          derive_strassen_panels<T>, &packing)
+                            : msl_derived(&buffers[bindings.weights], 16 + sizeof(W), (count + 1) * sizeof(W),
+                                          derive_matrix_panels<T, W>, &packing);
         stage.rows = static_cast<const float *>(msl_derived(&buffers[bindings.channels], 16,
                                                             matrix_row_count(stage) * sizeof(float),
                                                             derive_matrix_rows, &packing));
@@ -154,6 +192,7 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
     plan.packs_weights = call->constants[MPSRNN_CONSTANT_KEEPS_SUMS];
     plan.is_usual = Cell::has_usual_neurons(call);
+    plan.pairs_rows = pair_matrix_rows(plan, call);
     if (!plan.packs_weights
         && !(plan.rows == 1 ? derive_matrix<T, T>(plan, call) : derive_matrix<T, float>(plan, call)))
         return false;

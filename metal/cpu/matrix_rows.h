@@ -59,9 +59,13 @@ TWIN_INLINE f4 load_four(const half_bits *from)
     return msl::half_to_float(halves);
 }
 
-// Puts `value` into an operand of `slices` slices, `step` floats each.
+// Puts `value` into an operand of `slices` slices, `step` floats each. Behind that of one row is room for a vector.
 TWIN_INLINE void store_operand(float *operand, size_t step, uint32_t slices, size_t row, lanes at, vf value)
 {
+    if (step == 4) {
+        store(operand + at.first, value);
+        return;
+    }
 #pragma GCC unroll 4
     for (int i = 0; i < TEXELS; ++i) {
         if (at.first / 4 + i < slices) {

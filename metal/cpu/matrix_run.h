@@ -88,14 +88,17 @@ private:
         if (c.begin == run.first_step)
             pack_state();
         pack_input(c);
-        if (!msl_meet(member))
+        bool is_paired = plan.pairs_rows;
+        if (!msl_meet(member)
+            || !add_sides(plan.input_sides, shared + plan.input, params.input_channels, c.rows, &is_paired))
             return false;
         for (uint32_t s = 0; s < plan.stage_count; ++s)
-            project(c, int(s));
+            plan.pairs_rows ? project_pairs(c, int(s), is_paired) : project(c, int(s));
         uint32_t first = 0;
         for (uint32_t t = c.begin; t < c.end; ++t) {
             for (uint32_t s = 0; s < plan.stage_count; ++s) {
-                run_stage(c, t, int(s), first);
+                if (!run_stage(c, t, int(s), first))
+                    return false;
                 const bool is_last = is_last_block && t + 1 == run.last_step && s + 1 == plan.stage_count;
                 if (!is_last && !msl_meet(member))
                     return false;
@@ -127,14 +130,98 @@ private:
         }
     }
 
+    // Where row r of a step, whose rows begin with row `first` of the chunk, lies in it: in upper and lower halves where
+    // rows are paired, so that it is always the same ones.
+    TWIN_INLINE size_t place_in(const chunk &c, uint32_t first, uint32_t r) const
+    {
+        if (!plan.pairs_rows)
+            return first + r;
+        return r < plan.rows / 2 ? first / 2 + r : c.rows / 2 + first / 2 + r - plan.rows / 2;
+    }
+
+    // Prepares an operand for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
+    bool add_sides(size_t sides, const float *values, uint32_t depth, size_t rows, bool *is_paired) const
+    {
+        if (!plan.pairs_rows)
+            return true;
+        *is_paired = are_of_a_size(values, depth, rows, scratch);
+        if (!*is_paired)
+            return true;
+        const share own = share_of(member, depth / 8);
+        add_strassen_sides(shared + sides, values, depth, rows, own.begin, own.end);
+        return msl_meet(member);
+    }
+
+    TWIN_INLINE void multiply_pair(const strassen_product &p, bool is_paired) const
+    {
+        is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
+    }
+
+    // The sums of a pair of panels, from row `first` of the chunk on.
+    strassen_product pair_of(const chunk &c, int s, uint32_t pair, const matrix_term &term, uint32_t first) const
+    {
+        const uint32_t pairs = plan.stages[s].panels / 2;
+        float *left = sums_of(s, c, pair) + size_t(first) / 2 * PANEL;
+        float *right = sums_of(s, c, pair + pairs) + size_t(first) / 2 * PANEL;
+        const size_t half = size_t(c.rows) / 2 * PANEL, weights_of_pair = size_t(term.depth) / 2 * STRASSEN_BLOCKS * PANEL;
+        strassen_product p = {};
+        p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair;
+        p.depth = term.depth;
+        p.upper[0] = left;
+        p.upper[1] = right;
+        p.lower[0] = left + half;
+        p.lower[1] = right + half;
+        return p;
+    }
+
+    void project_pairs(const chunk &c, int s, bool is_paired) const
+    {
+        const uint32_t pairs = plan.stages[s].panels / 2;
+        const share own = share_of(member, pairs);
+        for (uint32_t pair = own.begin; pair < own.end; ++pair) {
+            start_sums(c, s, pair);
+            start_sums(c, s, pair + pairs);
+            strassen_product p = pair_of(c, s, pair, plan.stages[s].input, 0);
+            p.values = shared + plan.input;
+            p.sides = shared + plan.input_sides;
+            p.rows = c.rows;
+            multiply_pair(p, is_paired);
+        }
+    }
+
+    // A stage of a step, where rows are paired. False: the crew goes on without us.
+    bool run_pairs(const chunk &c, const matrix_stage_step &in, uint32_t t, uint32_t first) const
+    {
+        const matrix_stage &stage = plan.stages[in.stage];
+        const uint32_t pairs = stage.panels / 2;
+        const float *values = operand(stage.terms[0].operand, t);
+        const bool has_state = in.table.state_rows != 0;
+        bool is_paired = false;
+        if (has_state && !add_sides(plan.sides, values, params.channels, plan.rows, &is_paired))
+            return false;
+        const share own = share_of(member, pairs);
+        for (uint32_t i = own.begin; i < own.end; ++i) {
+            const uint32_t pair = t % 2 ? own.end - 1 - (i - own.begin) : i;
+            strassen_product p = pair_of(c, in.stage, pair, stage.terms[0], first);
+            p.values = values;
+            p.sides = shared + plan.sides;
+            p.rows = plan.rows;
+            if (has_state)
+                multiply_pair(p, is_paired);
+            finish(c, in, first, pair, pair + 1);
+            finish(c, in, first, pair + pairs, pair + pairs + 1);
+        }
+        return true;
+    }
+
     template <class E> void pack_input_rows(const chunk &c) const
     {
         const share own = share_of(member, c.rows);
-        uint32_t row = 0;
-        for (uint32_t t = c.begin; t < c.end; ++t)
-            for (uint32_t r = 0; r < running(t); ++r, ++row)
-                if (row >= own.begin && row < own.end)
-                    pack_operand_row(shared + plan.input, size_t(c.rows) * 4, row,
+        uint32_t first = 0;
+        for (uint32_t t = c.begin; t < c.end; first += running(t++))
+            for (uint32_t r = 0; r < running(t); ++r)
+                if (first + r >= own.begin && first + r < own.end)
+                    pack_operand_row(shared + plan.input, size_t(c.rows) * 4, place_in(c, first, r),
                                      row_at<const E>(steps[t].source, base + r, steps[t].source_stride),
                                      params.input_channels);
     }
@@ -211,21 +298,27 @@ private:
             }
     }
 
-    // One stage of one step, whose rows begin with row `first` of the chunk.
-    void run_stage(const chunk &c, uint32_t t, int s, uint32_t first) const
+    // One stage of one step, whose rows begin with row `first` of the chunk. False: the crew goes on without us.
+    bool run_stage(const chunk &c, uint32_t t, int s, uint32_t first) const
     {
         const matrix_stage &stage = plan.stages[s];
         const share own = share_of(member, stage.panels);
+        float *after[OPERANDS];
+        for (int i = 0; i < OPERANDS; ++i)
+            after[i] = operand(i, t + 1);
+        const matrix_stage_step in = {steps[t], s, size_t(VECTORS / stage.gates) * LANES, after};
+        if (plan.pairs_rows)
+            return run_pairs(c, in, t, first);
         // To and fro: what a step reads last is still in the cache when the next begins.
         const bool is_reverse = t % 2;
         for (uint32_t done = 0; done < own.end - own.begin;) {
             const uint32_t left = own.end - own.begin - done, pair = plan.rows == 1 && left > 1 ? 2 : 1;
             const uint32_t panel = is_reverse ? own.end - done - pair : own.begin + done;
             add_terms(c, t, s, first, panel, pair);
-            for (uint32_t i = 0; i < pair; ++i)
-                finish(c, t, s, first, panel + i);
+            finish(c, in, first, panel, panel + pair);
             done += pair;
         }
+        return true;
     }
 
     // Adds the recurrent products of `pair` panels, of the rows that have a state to multiply.
@@ -260,29 +353,32 @@ private:
         }
     }
 
-    void finish(const chunk &c, uint32_t t, int s, uint32_t first, uint32_t panel) const
+    // Makes of the sums of panels what the cell makes of them.
+    void finish(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t end) const
     {
-        const matrix_stage &stage = plan.stages[s];
-        const uint32_t stateful = rows_of_block(steps[t].state_rows), rows = running(t);
-        float *before[OPERANDS], *after[OPERANDS];
-        for (int i = 0; i < OPERANDS; ++i) {
-            before[i] = operand(i, t);
-            after[i] = operand(i, t + 1);
-        }
-        const uint32_t vectors = VECTORS / stage.gates;
-        const float *sums = sums_of(s, c, panel) + size_t(first) * PANEL;
-        const float *own_rows = channel_rows[s] + size_t(panel) * MPSRNN_CHANNEL_ROWS * PANEL;
-        for (uint32_t r = 0; r < rows || r < stateful; ++r) {
-            const matrix_row row = {steps[t], base + r, r, r < rows, r < stateful, before, after};
-            for (uint32_t v = 0; v < vectors; ++v) {
-                const uint32_t channel = panel * stage.panel_channels + v * LANES;
-                if (channel >= params.channels)
-                    break;
-                const uint32_t left = params.channels - channel;
-                const lanes at = {channel, left < LANES ? int(left) : int(LANES)};
-                cell.finish(s, row, at, sums + size_t(r) * PANEL + v * LANES, vectors * LANES, own_rows + v * LANES);
+        enum { PARTS = 8 };
+        const matrix_stage &stage = plan.stages[in.stage];
+        const uint32_t stateful = rows_of_block(in.table.state_rows), rows = rows_of_block(in.table.rows);
+        matrix_part parts[PARTS];
+        int count = 0;
+        for (; panel < end; ++panel) {
+            const float *sums = sums_of(in.stage, c, panel);
+            const float *own_rows = channel_rows[in.stage] + size_t(panel) * MPSRNN_CHANNEL_ROWS * PANEL;
+            const uint32_t channel = panel * stage.panel_channels;
+            for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LANES) {
+                const uint32_t left = params.channels - channel - v;
+                const lanes at = {channel + v, left < LANES ? int(left) : int(LANES)};
+                for (uint32_t r = 0; r < rows || r < stateful; ++r) {
+                    parts[count++] = {&in, base + r, r, at, r < rows, r < stateful,
+                                      sums + place_in(c, first, r) * PANEL + v, own_rows + v};
+                    if (count == PARTS) {
+                        cell.finish(parts, count);
+                        count = 0;
+                    }
+                }
             }
         }
+        cell.finish(parts, count);
     }
 
     const matrix_plan &plan;

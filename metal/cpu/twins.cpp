@@ -30,6 +30,13 @@ template <class Cell> void run_item(const msl_plan *plan, const msl_twin_call *c
     MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
     MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
 
+#define MATRIX_TWIN(name, weights, element, rows)                                                                 \
+    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr, twin::run_matrix<twin::name, element>}
+
+#define MATRIX_TWINS(name)                                                                                        \
+    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
+    MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
+
 extern "C" const struct msl_twin TWIN_TABLE[];
 const struct msl_twin TWIN_TABLE[] = {
     TWIN(single_gate), TWIN(gru_gates), TWIN(gru_output), TWIN(lstm), TWIN(lstm_output),
