@@ -13,6 +13,10 @@ cdef class MTLBuffer:
     cdef Py_ssize_t _stride
 
 
+# Shared memory that the caller keeps alive and in its place until the buffer and all that uses it are gone. None if the
+# device cannot use it.
+cdef MTLBuffer lend_buffer(MTLDevice device, void *bytes, size_t length)
+
 # New memory; arguments have been checked.
 cdef MTLBuffer create_buffer(MTLDevice device, size_t length, storage_mode)
 

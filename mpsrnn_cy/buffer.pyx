@@ -150,6 +150,18 @@ cdef MTLBuffer create_buffer_over(MTLDevice device, size_t address, size_t lengt
     return _wrap_buffer(handle, device, MTLStorageMode.SHARED)
 
 
+cdef MTLBuffer lend_buffer(MTLDevice device, void *bytes, size_t length):
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef native.mpsrnn_buffer handle = NULL
+    with nogil:
+        status = api.buffer_create_no_copy(device._h, bytes, length, NULL, NULL, &handle, &error)
+    if status == native.MPSRNN_STATUS_BAD_ARGUMENT:
+        return None
+    check(status, &error)
+    return _wrap_buffer(handle, device, MTLStorageMode.SHARED)
+
+
 cdef void _return_memory(void *owner) noexcept nogil:
     """Let the owner of memory go that no kernel will use any more; on any thread."""
     # An interpreter that is shutting down has no lock to give, and frees nothing any more.

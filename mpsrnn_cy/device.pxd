@@ -21,3 +21,7 @@ cdef class MTLCommandBuffer:
     cdef native.mpsrnn_command _h
     cdef readonly MTLCommandQueue command_queue
     cdef list _handlers
+
+
+# Whether a command buffer takes commands, on this very device object.
+cdef bint is_open(MTLCommandBuffer command, MTLDevice device) noexcept

@@ -40,6 +40,9 @@ _EXCEPTIONS = {
     native.MPSRNN_STATUS_INTERNAL: InternalError,
 }
 
+# The number of an `MTLCommandBufferStatus`.
+cdef native.uint32_t COMMITTED = MTLCommandBufferStatus.COMMITTED
+
 # Only this module can make the objects below: one over no native handle must not exist, not even through __new__.
 cdef object _key = object()
 
@@ -342,6 +345,10 @@ cdef native.mpsrnn_command_info _command_info(MTLCommandBuffer command) noexcept
     with nogil:
         api.command_get_info(command._h, &info)
     return info
+
+
+cdef bint is_open(MTLCommandBuffer command, MTLDevice device) noexcept:
+    return command.command_queue.device is device and _command_info(command).status < COMMITTED
 
 
 cdef int _check_not_committed(MTLCommandBuffer command, str what) except -1:

@@ -1,5 +1,6 @@
 """Encode calls of a native image layer: images and states go in as arrays of handles."""
 
+cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 
 from .errors import OutOfMemoryError
@@ -12,20 +13,38 @@ from .image_state cimport ImageStateHandle, MPSRNNRecurrentImageState, wrap_imag
 __all__ = []
 
 
-cdef list _owners(list images):
-    """What keeps the images' native ones, whatever becomes of their read counts meanwhile."""
-    return [(<MPSImage>image)._handle() for image in images or ()]
+@cython.final
+@cython.auto_pickle(False)
+cdef class NativeImages:
+    def __cinit__(self):
+        self._kept = []
+
+    def __dealloc__(self):
+        PyMem_Free(self.items)
 
 
-cdef native.mpsrnn_image *_handles(list owners) except NULL:
-    """The handles of images. To be freed."""
-    cdef size_t count = len(owners), i
-    cdef native.mpsrnn_image *handles = <native.mpsrnn_image *>PyMem_Malloc(count * sizeof(native.mpsrnn_image))
-    if handles == NULL:
+cdef NativeImages room_for_images(size_t count):
+    cdef NativeImages made = NativeImages.__new__(NativeImages)
+    made.items = <native.mpsrnn_image *>PyMem_Malloc(count * sizeof(native.mpsrnn_image))
+    if made.items == NULL:
         raise OutOfMemoryError(f"no memory for {count} handles")
-    for i in range(count):
-        handles[i] = (<ImageHandle>owners[i])._h
-    return handles
+    made.count = count
+    return made
+
+
+cdef NativeImages native_images(list images):
+    cdef NativeImages made
+    cdef ImageHandle owner
+    cdef size_t index
+    if images is None:
+        return NativeImages.__new__(NativeImages)
+    made = room_for_images(len(images))
+    for index in range(made.count):
+        # What keeps the native image, whatever becomes of the read count meanwhile.
+        owner = (<MPSImage>images[index])._handle()
+        made.items[index] = owner._h
+        made._kept.append(owner)
+    return made
 
 
 cdef ImageStateHandle _state_owner(state):
@@ -35,8 +54,8 @@ cdef ImageStateHandle _state_owner(state):
 cdef list encode_sequence(
     native.mpsrnn_image_layer layer,
     MTLCommandBuffer command,
-    list sources,
-    list destinations,
+    NativeImages sources,
+    NativeImages destinations,
     state,
     size_t state_count,
     bint are_temporary,
@@ -44,11 +63,9 @@ cdef list encode_sequence(
     """Encode what has been checked; return the states of the last `state_count` steps."""
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
-    cdef size_t count = len(sources), i
+    cdef size_t i
     cdef ImageStateHandle state_owner = _state_owner(state)
     cdef native.mpsrnn_image_state state_in = NULL if state_owner is None else state_owner._h
-    cdef list owners = _owners(sources) + _owners(destinations)
-    cdef native.mpsrnn_image *images = _handles(owners)
     cdef native.mpsrnn_image_state *states = NULL
     try:
         states = <native.mpsrnn_image_state *>PyMem_Malloc((state_count + 1) * sizeof(native.mpsrnn_image_state))
@@ -56,14 +73,22 @@ cdef list encode_sequence(
             raise OutOfMemoryError(f"no memory for {state_count} states")
         with nogil:
             status = api.image_layer_encode_sequence(
-                layer, command._h, images, images + count, count, state_in, states, state_count, are_temporary, &error
+                layer,
+                command._h,
+                sources.items,
+                destinations.items,
+                sources.count,
+                state_in,
+                states,
+                state_count,
+                are_temporary,
+                &error,
             )
         check(status, &error)
         scope = command if are_temporary else None
         return [wrap_image_state(states[i], command.device, scope) for i in range(state_count)]
     finally:
         PyMem_Free(states)
-        PyMem_Free(images)
 
 
 cdef encode_bidirectional(
@@ -78,21 +103,14 @@ cdef encode_bidirectional(
     """Encode what has been checked."""
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
-    cdef size_t count = len(sources)
     cdef native.mpsrnn_combine combine = <native.mpsrnn_combine><int>mode
     cdef ImageStateHandle state_owner = _state_owner(state)
     cdef native.mpsrnn_image_state state_in = NULL if state_owner is None else state_owner._h
-    cdef list owners = _owners(sources) + _owners(forward) + _owners(backward)
-    cdef native.mpsrnn_image *images = _handles(owners)
-    cdef native.mpsrnn_image *ahead = NULL
-    cdef native.mpsrnn_image *behind = NULL
-    if forward is not None:
-        ahead = images + count
-    if backward is not None:
-        behind = images + (2 * count if forward is not None else count)
+    cdef NativeImages read = native_images(sources)
+    cdef NativeImages ahead = native_images(forward)
+    cdef NativeImages behind = native_images(backward)
     with nogil:
         status = api.image_layer_encode_bidirectional(
-            layer, command._h, images, ahead, behind, count, combine, state_in, &error
+            layer, command._h, read.items, ahead.items, behind.items, read.count, combine, state_in, &error
         )
-    PyMem_Free(images)
     check(status, &error)

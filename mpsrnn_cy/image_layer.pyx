@@ -6,23 +6,33 @@ from cpython.mem cimport PyMem_Free
 import numpy as np
 
 from .arguments import boolean, enum_member
-from .cells import read_cells
+from .cells import CellKind, read_cells
 from .command_checks import check_command_buffer
-from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode
+from .enums import MPSImageFeatureChannelFormat, MPSRNNBidirectionalCombineMode, MTLTextureUsage
 from .errors import BadArgumentError
 from .image_access import as_pixels
-from .image_descriptor import MPSImageDescriptor
-from .layer_checks import Directions, check_forward_stack, check_output_list, combined_channels, descriptor_list
+from .layer_checks import (
+    Directions,
+    check_forward_stack,
+    check_output_list,
+    combined_channels,
+    descriptor_list,
+    is_forward_stack,
+)
 from .sequence_checks import SequenceChecks
 
-from .device cimport api, check
-from .feature_image cimport read_pixels
+from .device cimport MTLCommandBuffer, api, check, is_open
 from .image cimport MPSImage
-from .image_encoding cimport encode_bidirectional, encode_sequence
+from .image_encoding cimport NativeImages, encode_bidirectional, encode_sequence, native_images
+from .image_frames cimport ImageFrames, image_frames
 from .kernel cimport MPSCNNKernel
 from .native_cell cimport new_cells
+from .plain_images cimport PlainImages, add_state, plain_images, share_memory, state_is_plain
 
 __all__ = ["MPSRNNImageInferenceLayer"]
+
+cdef native.uint32_t READ = MTLTextureUsage.SHADER_READ
+cdef native.uint32_t WRITE = MTLTextureUsage.SHADER_WRITE
 
 
 @cython.final
@@ -57,6 +67,10 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
             self._cells = tuple(read_cells(descriptor_list(rnn_descriptor, rnn_descriptors)))
         else:
             self._cells = rnn_descriptor
+        self._inputs = self._cells[0].input_channels
+        self._outputs = self._cells[len(self._cells) - 1].output_channels
+        self._state_layers = tuple([(cell.output_channels, cell.kind is CellKind.LSTM) for cell in self._cells])
+        self._is_forward_stack = is_forward_stack(self._cells)
         _create(self)
         self._queue = self.device.make_command_queue()
 
@@ -67,12 +81,12 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
     @property
     def input_feature_channels(self):
         """Channels of the source images."""
-        return self._cells[0].input_channels
+        return self._inputs
 
     @property
     def output_feature_channels(self):
         """Channels of the destination images."""
-        return self._cells[len(self._cells) - 1].output_channels
+        return self._outputs
 
     @property
     def number_of_layers(self):
@@ -226,22 +240,21 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
         state : MPSRNNRecurrentImageState
             Only if `return_state`; never temporary.
         """
-        frames = as_pixels(x, "x", (4, 5), (MPSImageFeatureChannelFormat.FLOAT32, MPSImageFeatureChannelFormat.FLOAT16))
-        if frames.shape[-1] != self.input_feature_channels:
-            raise BadArgumentError(f"x: got {frames.shape[-1]} channels, expected {self.input_feature_channels}")
+        cdef ImageFrames frames
+        x = as_pixels(x, "x", (4, 5), (MPSImageFeatureChannelFormat.FLOAT32, MPSImageFeatureChannelFormat.FLOAT16))
+        if x.shape[-1] != self._inputs:
+            raise BadArgumentError(f"x: got {x.shape[-1]} channels, expected {self._inputs}")
         wants_state = boolean(return_state, "return_state")
         check_forward_stack(self._cells)
-        sources = [MPSImage.from_numpy(self.device, frame) for frame in frames]
-        command = self._queue.make_command_buffer()
-        SequenceChecks(command, sources, "x", self.input_feature_channels, "x").state(state, "state", self._cells)
-        destinations = [_destination(self, source) for source in sources]
-        outputs = np.empty((*frames.shape[:-1], self.output_feature_channels), frames.dtype)
-        states = encode_sequence(self._h, command, sources, destinations, state, 1 if wants_state else 0, False)
-        command.commit()
-        command.wait_until_completed()
-        for image, output in zip(destinations, outputs):
-            read_pixels(image, output, "outputs")
-        return (outputs, states[0]) if wants_state else outputs
+        frames = image_frames(x, self.device, self._outputs)
+        if not state_is_plain(state, &frames.source, self.device, self._state_layers):
+            checks = SequenceChecks(
+                self._queue.make_command_buffer(), [MPSImage.from_numpy(self.device, x[0])], "x", self._inputs, "x"
+            )
+            checks.state(state, "state", self._cells)
+        outputs = np.empty((*x.shape[:-1], self._outputs), x.dtype)
+        last = frames.run(self._h, self._queue, outputs, state, wants_state)
+        return (outputs, last) if wants_state else outputs
 
     cdef dict _settings(self):
         settings = MPSCNNKernel._settings(self)
@@ -265,6 +278,8 @@ cdef _create(MPSRNNImageInferenceLayer layer):
 
 cdef _encode(MPSRNNImageInferenceLayer layer, command_buffer, tuple names, sources, destinations, state, output_states):
     """Encode a forward sequence. `names` are what messages call sources and destinations."""
+    if _encode_plain(layer, command_buffer, sources, destinations, state, output_states):
+        return
     check_output_list(output_states, "recurrent_output_states")
     check_forward_stack(layer._cells)
     command = check_command_buffer(command_buffer, layer.device)
@@ -273,23 +288,46 @@ cdef _encode(MPSRNNImageInferenceLayer layer, command_buffer, tuple names, sourc
     written = checks.destinations(destinations, destination_name, layer.output_feature_channels)
     checks.state(state, "recurrent_input_state", layer._cells)
     checks.aliasing(written, destination_name)
-    wanted = 0
-    if output_states is not None:
-        wanted = len(written) if layer._store_all_intermediate_states else 1
-    are_temporary = layer._recurrent_output_is_temporary
-    states = encode_sequence(layer._h, command, checks.sources, written, state, wanted, are_temporary)
+    read, written = native_images(checks.sources), native_images(written)
+    states = _encode_checked(layer, command, read, written, state, output_states)
     checks.finish()
     if output_states is not None:
         output_states.extend(states)
 
 
-cdef MPSImage _destination(MPSRNNImageInferenceLayer layer, MPSImage source):
-    """An image like the source, with the channels of the layer's output."""
-    descriptor = MPSImageDescriptor(
-        source.feature_channel_format,
-        source.width,
-        source.height,
-        layer.output_feature_channels,
-        number_of_images=source.number_of_images,
-    )
-    return MPSImage(layer.device, descriptor)
+cdef bint _encode_plain(
+    MPSRNNImageInferenceLayer layer, command_buffer, sources, destinations, state, output_states
+) except -1:
+    """Do so if all arguments are plainly right. Else nothing has happened, and somebody else finds out what is wrong:
+    nothing, perhaps."""
+    cdef PlainImages read, written
+    cdef size_t layers = len(layer._state_layers)
+    if not isinstance(command_buffer, MTLCommandBuffer) or not is_open(command_buffer, layer.device):
+        return False
+    if not layer._is_forward_stack or not (output_states is None or isinstance(output_states, list)):
+        return False
+    read = plain_images(sources, layer.device, layer._inputs, READ, None, layers)
+    if read is None:
+        return False
+    written = plain_images(destinations, layer.device, layer._outputs, WRITE, read, 0)
+    if written is None or not add_state(read, state, layer.device, layer._state_layers) or share_memory(read, written):
+        return False
+    states = _encode_checked(layer, command_buffer, read.images, written.images, state, output_states)
+    if output_states is not None:
+        output_states.extend(states)
+    return True
+
+
+cdef list _encode_checked(
+    MPSRNNImageInferenceLayer layer,
+    MTLCommandBuffer command,
+    NativeImages sources,
+    NativeImages destinations,
+    state,
+    output_states,
+):
+    cdef size_t wanted = 0
+    if output_states is not None:
+        wanted = sources.count if layer._store_all_intermediate_states else 1
+    are_temporary = layer._recurrent_output_is_temporary
+    return encode_sequence(layer._h, command, sources, destinations, state, wanted, are_temporary)

@@ -18,6 +18,7 @@ __all__ = [
     "check_output_list",
     "combined_channels",
     "descriptor_list",
+    "is_forward_stack",
 ]
 
 _T = TypeVar("_T")
@@ -50,6 +51,15 @@ def check_forward_stack(cells: Sequence[Cell]) -> None:
                 f"rnn_descriptors[{index}]: got {cell.input_channels} input channels for a forward sequence, expected "
                 f"the {below.output_channels} output channels of the layer below"
             )
+
+
+def is_forward_stack(cells: Sequence[Cell]) -> bool:
+    """Tell whether `check_forward_stack` finds nothing."""
+    try:
+        check_forward_stack(cells)
+    except BadArgumentError:
+        return False
+    return True
 
 
 def check_list(value: object, name: str, expected: type[_T], noun: str) -> list[_T]:

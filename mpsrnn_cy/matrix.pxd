@@ -4,6 +4,9 @@ from .device_array cimport DeviceArray
 
 
 cdef class MPSMatrix(DeviceArray):
+    # What `_view` returns, of a matrix that is no temporary and was asked for it; else without rows.
+    cdef native.mpsrnn_matrix _known_view
+
     # Matrix 0 as the contract sees it, for a layer that has checked the element type. It does not hold the buffer:
     # `data` does, and has to where another thread could end a temporary meanwhile. LifetimeError if a temporary's last
     # read has been encoded.

@@ -94,13 +94,17 @@ cdef class MPSMatrix(DeviceArray):
         return self._layout.strides[1]
 
     cdef native.mpsrnn_matrix _view(self) except *:
-        cdef native.mpsrnn_matrix view
+        cdef native.mpsrnn_matrix view = self._known_view
+        if view.rows != 0:
+            return view
         view.buffer = self._storage()._h
         view.offset = self.offset
         view.row_bytes = self._layout.strides[1]
         view.rows = self._layout.shape[1]
         view.columns = self._layout.shape[2]
         view.data_type = self._layout.data_type
+        if self._read_count is None:
+            self._known_view = view
         return view
 
     @classmethod

@@ -1,6 +1,8 @@
+from libc.stdint cimport uint32_t
+
 from . cimport native
 from .buffer cimport MTLBuffer
-from .device cimport MTLCommandBuffer
+from .device cimport MTLCommandBuffer, MTLCommandQueue, MTLDevice
 from .matrix_state cimport MPSRNNRecurrentMatrixState
 
 
@@ -18,22 +20,34 @@ cdef class NativeStates:
 
 
 cdef NativeViews native_views(list views)
-cdef NativeStates native_states(list states, size_t rows)
+cdef NativeStates native_states(list states, uint32_t rows)
+# So many views to be filled in, by a caller who adds to `_kept` what they are in.
+cdef NativeViews room_for_views(size_t count)
 # Fills in one view and returns its buffer, which has to be kept.
 cdef MTLBuffer fill_view(native.mpsrnn_matrix *out, view)
 
-# States that an encode call will write, temporaries of the command buffer or not; and the end of those that none has.
-cdef list new_states(MTLCommandBuffer command, tuple cells, rows, size_t count, bint are_temporary)
+# States that an encode call will write, temporaries of a command buffer or not; see `make_matrix_state`. And the end of
+# those that none has written.
+cdef list new_states(MTLDevice device, tuple layers, uint32_t rows, size_t count, MTLCommandBuffer temporary_on)
 cdef discard_states(list states)
 
 
-# Both take arguments that have been checked: lists of View, a state or None, states from `new_states`, which are
-# discarded if nothing can be encoded.
+# All take arguments that have been checked: views, a state or None, states from `new_states`, which are discarded if
+# nothing can be encoded.
 cdef encode_sequence(
     native.mpsrnn_matrix_layer layer,
     MTLCommandBuffer command,
-    list sources,
-    list destinations,
+    NativeViews read,
+    NativeViews written,
+    MPSRNNRecurrentMatrixState state_in,
+    list states_out,
+)
+# In a command buffer of its own, which has completed when it returns.
+cdef run_sequence(
+    native.mpsrnn_matrix_layer layer,
+    MTLCommandQueue queue,
+    NativeViews read,
+    NativeViews written,
     MPSRNNRecurrentMatrixState state_in,
     list states_out,
 )

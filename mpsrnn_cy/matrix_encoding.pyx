@@ -3,7 +3,6 @@
 cimport cython
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
-from .cells import CellKind
 from .errors import OutOfMemoryError
 
 from .buffer cimport MTLBuffer
@@ -56,7 +55,7 @@ cdef NativeViews native_views(list views):
     return made
 
 
-cdef NativeStates native_states(list states, size_t rows):
+cdef NativeStates native_states(list states, uint32_t rows):
     cdef NativeStates made = NativeStates.__new__(NativeStates)
     cdef MPSRNNRecurrentMatrixState state
     cdef size_t count = 0
@@ -66,12 +65,15 @@ cdef NativeStates native_states(list states, size_t rows):
         sum(state.number_of_layers for state in states), sizeof(native.mpsrnn_matrix_state)
     )
     for state in states:
-        made._kept.append(state._held())
-        fill_matrix_state(state, made.items + count)
-        for _ in range(state.number_of_layers):
-            made.items[count].output.rows = min(rows, <size_t>state.rows)
-            made.items[count].memory.rows = made.items[count].output.rows
-            count += 1
+        made._kept.append(fill_matrix_state(state, made.items + count, rows))
+        count += state.number_of_layers
+    return made
+
+
+cdef NativeViews room_for_views(size_t count):
+    cdef NativeViews made = NativeViews.__new__(NativeViews)
+    made.items = <native.mpsrnn_matrix *>_zeroed(count, sizeof(native.mpsrnn_matrix))
+    made.count = count
     return made
 
 
@@ -82,12 +84,11 @@ cdef void *_zeroed(size_t count, size_t size) except NULL:
     return memory
 
 
-cdef list new_states(MTLCommandBuffer command, tuple cells, rows, size_t count, bint are_temporary):
-    parts = [(cell.output_channels, cell.kind is CellKind.LSTM) for cell in cells]
+cdef list new_states(MTLDevice device, tuple layers, uint32_t rows, size_t count, MTLCommandBuffer temporary_on):
     states = []
     try:
         for _ in range(count):
-            states.append(make_matrix_state(command.device, rows, parts, command if are_temporary else None))
+            states.append(make_matrix_state(device, rows, layers, temporary_on))
     except BaseException:
         discard_states(states)
         raise
@@ -103,16 +104,14 @@ cdef discard_states(list states):
 cdef encode_sequence(
     native.mpsrnn_matrix_layer layer,
     MTLCommandBuffer command,
-    list sources,
-    list destinations,
+    NativeViews read,
+    NativeViews written,
     MPSRNNRecurrentMatrixState state_in,
     list states_out,
 ):
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
     cdef size_t state_count = len(states_out)
-    cdef NativeViews read = native_views(sources)
-    cdef NativeViews written = native_views(destinations)
     cdef NativeStates start = native_states([] if state_in is None else [state_in], read.items[0].rows)
     cdef NativeStates states = native_states(states_out, read.items[0].rows)
     with nogil:
@@ -121,6 +120,33 @@ cdef encode_sequence(
         )
     if status != native.MPSRNN_STATUS_OK:
         discard_states(states_out)
+    check(status, &error)
+
+
+cdef run_sequence(
+    native.mpsrnn_matrix_layer layer,
+    MTLCommandQueue queue,
+    NativeViews read,
+    NativeViews written,
+    MPSRNNRecurrentMatrixState state_in,
+    list states_out,
+):
+    cdef native.mpsrnn_error error
+    cdef native.mpsrnn_status status
+    cdef native.mpsrnn_command command = NULL
+    cdef size_t state_count = len(states_out)
+    cdef NativeStates start = native_states([] if state_in is None else [state_in], read.items[0].rows)
+    cdef NativeStates states = native_states(states_out, read.items[0].rows)
+    with nogil:
+        status = api.command_create(queue._h, &command, &error)
+        if status == native.MPSRNN_STATUS_OK:
+            status = api.matrix_layer_encode_sequence(
+                layer, command, read.items, written.items, read.count, start.items, states.items, state_count, &error
+            )
+        if status == native.MPSRNN_STATUS_OK:
+            status = api.command_run(command, &error)
+        if command != NULL:
+            api.release(command)
     check(status, &error)
 
 

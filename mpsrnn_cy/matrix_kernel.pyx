@@ -3,6 +3,7 @@
 cimport cython
 
 from .arguments import boolean
+from .cells import CellKind
 
 from .matrix_encoding cimport new_states
 
@@ -16,12 +17,12 @@ cdef class MatrixKernel(MPSKernel):
     @property
     def input_feature_channels(self):
         """Columns of the source matrices."""
-        return self._cells[0].input_channels
+        return self._inputs
 
     @property
     def output_feature_channels(self):
         """Columns of the destination matrices."""
-        return self._cells[len(self._cells) - 1].output_channels
+        return self._outputs
 
     @property
     def store_all_intermediate_states(self):
@@ -48,8 +49,16 @@ cdef class MatrixKernel(MPSKernel):
         settings["recurrent_output_is_temporary"] = self._recurrent_output_is_temporary
         return settings
 
-    cdef list _new_states(self, command, list sources, wanted):
-        count = 0
+    cdef _set_cells(self, tuple cells):
+        self._cells = cells
+        self._inputs = cells[0].input_channels
+        self._outputs = cells[len(cells) - 1].output_channels
+        self._state_layers = tuple([(cell.output_channels, cell.kind is CellKind.LSTM) for cell in cells])
+
+    cdef list _new_states(self, command, size_t steps, size_t rows, wanted):
+        cdef size_t count = 0
         if wanted is not None:
-            count = len(sources) if self._store_all_intermediate_states else 1
-        return new_states(command, self._cells, sources[0].rows, count, self._recurrent_output_is_temporary)
+            count = steps if self._store_all_intermediate_states else 1
+        return new_states(
+            self.device, self._state_layers, rows, count, command if self._recurrent_output_is_temporary else None
+        )

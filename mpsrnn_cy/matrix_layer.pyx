@@ -7,14 +7,23 @@ from .arguments import boolean, enum_member
 from .cells import MATRIX_CELLS, read_cells
 from .command_checks import check_command_buffer
 from .enums import MPSRNNBidirectionalCombineMode
-from .layer_checks import Directions, check_forward_stack, check_output_list, combined_channels, descriptor_list
+from .layer_checks import (
+    Directions,
+    check_forward_stack,
+    check_output_list,
+    combined_channels,
+    descriptor_list,
+    is_forward_stack,
+)
 from .matrix_checks import MatrixChecks
-from .matrix_sequences import ArraySequence
 
-from .device cimport api, check
-from .matrix_encoding cimport encode_bidirectional, encode_sequence, new_states
+from .array_steps cimport ArraySteps, array_steps
+from .buffer cimport MTLBuffer
+from .device cimport MTLCommandBuffer, api, check, is_open
+from .matrix_encoding cimport encode_bidirectional, encode_sequence, native_views, new_states, run_sequence
 from .matrix_kernel cimport MatrixKernel
 from .native_cell cimport new_cells
+from .plain_matrices cimport PlainMatrices, plain_destinations, plain_sources, share_memory, state_is_plain
 
 __all__ = ["MPSRNNMatrixInferenceLayer"]
 
@@ -52,9 +61,10 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
         self._h = NULL
         self._bidirectional_combine_mode = MPSRNNBidirectionalCombineMode.NONE
         if key is None:
-            self._cells = tuple(read_cells(descriptor_list(rnn_descriptor, rnn_descriptors), MATRIX_CELLS))
+            self._set_cells(tuple(read_cells(descriptor_list(rnn_descriptor, rnn_descriptors), MATRIX_CELLS)))
         else:
-            self._cells = rnn_descriptor
+            self._set_cells(rnn_descriptor)
+        self._is_forward_stack = is_forward_stack(self._cells)
         _create(self)
         self._queue = self.device.make_command_queue()
 
@@ -209,20 +219,19 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
         state : MPSRNNRecurrentMatrixState
             Only if `return_state`.
         """
-        wants_state = boolean(return_state, "return_state")
-        steps = ArraySequence(x, "x", self.input_feature_channels)
+        cdef bint wants_state = boolean(return_state, "return_state")
+        cdef ArraySteps steps = array_steps(x, "x", self._inputs)
+        cdef MTLBuffer source, destination
         check_forward_stack(self._cells)
-        command = self._queue.make_command_buffer()
-        checks = MatrixChecks(self.device, command)
-        checks.state(state, "state", self._cells, steps.rows[0])
+        if not state_is_plain(state, self.device, self._state_layers, steps.first_rows):
+            checks = MatrixChecks(self.device, self._queue.make_command_buffer())
+            checks.state(state, "state", self._cells, steps.first_rows)
         source = steps.source(self.device)
-        destination = steps.destination(self.device, self.output_feature_channels)
-        states = new_states(command, self._cells, steps.rows[0], 1, False) if wants_state else []
-        encode_sequence(self._h, command, steps.views(source), steps.views(destination), state, states)
-        checks.finish()
-        command.commit()
-        command.wait_until_completed()
-        outputs = steps.arrays(destination)
+        destination = steps.destination(self.device, self._outputs)
+        states = new_states(self.device, self._state_layers, steps.first_rows, wants_state, None)
+        read, written = steps.views(source, self._inputs), steps.views(destination, self._outputs)
+        run_sequence(self._h, self._queue, read, written, state, states)
+        outputs = steps.arrays(destination, self._outputs)
         return (outputs, states[0]) if wants_state else outputs
 
     cdef dict _settings(self):
@@ -245,18 +254,48 @@ cdef _create(MPSRNNMatrixInferenceLayer layer):
 
 cdef _encode(MPSRNNMatrixInferenceLayer layer, command_buffer, names, matrices, offsets, state, output_states):
     """Encode a forward sequence; pairs are of sources and destinations."""
+    if _encode_plain(layer, command_buffer, matrices, offsets, state, output_states):
+        return
     check_output_list(output_states, "recurrent_output_states")
     check_forward_stack(layer._cells)
     command = check_command_buffer(command_buffer, layer.device)
     checks = MatrixChecks(layer.device, command)
-    sources = checks.sources(matrices[0], names[0], layer.input_feature_channels, offsets[0], "source_offsets")
+    sources = checks.sources(matrices[0], names[0], layer._inputs, offsets[0], "source_offsets")
     destinations = checks.destinations(
-        sources, matrices[1], names[1], layer.output_feature_channels, offsets[1], "destination_offsets"
+        sources, matrices[1], names[1], layer._outputs, offsets[1], "destination_offsets"
     )
     checks.state(state, "recurrent_input_state", layer._cells, sources[0].rows)
     checks.check_overlap()
-    states = layer._new_states(command, sources, output_states)
-    encode_sequence(layer._h, command, sources, destinations, state, states)
+    states = layer._new_states(command, len(sources), sources[0].rows, output_states)
+    encode_sequence(layer._h, command, native_views(sources), native_views(destinations), state, states)
     checks.finish()
     if output_states is not None:
         output_states.extend(states)
+
+
+cdef bint _encode_plain(
+    MPSRNNMatrixInferenceLayer layer, command_buffer, matrices, offsets, state, output_states
+) except -1:
+    """Do so if all arguments are plainly right. Else nothing has happened, and somebody else finds out what is wrong:
+    nothing, perhaps."""
+    cdef PlainMatrices sources, destinations
+    if not isinstance(command_buffer, MTLCommandBuffer) or not is_open(command_buffer, layer.device):
+        return False
+    if not layer._is_forward_stack or not (output_states is None or isinstance(output_states, list)):
+        return False
+    sources = plain_sources(matrices[0], offsets[0], layer.device, layer._inputs)
+    if sources is None:
+        return False
+    destinations = plain_destinations(sources, matrices[1], offsets[1], layer.device, layer._outputs)
+    if destinations is None:
+        return False
+    if not state_is_plain(state, layer.device, layer._state_layers, sources.views.items[0].rows):
+        return False
+    if share_memory(sources, destinations, state):
+        return False
+    count, rows = sources.views.count, sources.views.items[0].rows
+    states = layer._new_states(command_buffer, count, rows, output_states)
+    encode_sequence(layer._h, command_buffer, sources.views, destinations.views, state, states)
+    if output_states is not None:
+        output_states.extend(states)
+    return True

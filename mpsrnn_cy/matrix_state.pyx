@@ -1,15 +1,14 @@
 """What a recurrent layer over matrices remembers from one time step to the next."""
 
-from typing import NamedTuple
-
 cimport cython
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
 import numpy as np
 
 from .arguments import described, instance_of, integer
-from .enums import MTLStorageMode
-from .errors import BadArgumentError, BadTypeError, LifetimeError
-from .matrix_descriptor import Layout, MPSMatrixDescriptor
+from .enums import MPSDataType, MTLStorageMode
+from .errors import BadArgumentError, BadTypeError, LifetimeError, OutOfMemoryError
+from .matrix_descriptor import Layout
 from .state_resources import Resource
 from .temporary import ReadCount
 
@@ -21,16 +20,11 @@ __all__ = ["MPSRNNRecurrentMatrixState"]
 
 cdef object _key = object()
 
-# Bytes between what matrices of a state can start at: a cache line.
-_ALIGNMENT = 64
-
-
-class _Part(NamedTuple):
-    """Where one layer's h and c lie in the buffer of a state."""
-
-    layout: Layout
-    output: int
-    memory: int | None
+cdef enum:
+    # Bytes between what matrices of a state can start at: a cache line.
+    ALIGNMENT = 64
+    # And their rows, as `MPSMatrixDescriptor` recommends.
+    ROW_ALIGNMENT = 16
 
 
 @cython.final
@@ -58,6 +52,9 @@ cdef class MPSRNNRecurrentMatrixState(MPSState):
                 "or MPSRNNRecurrentMatrixState.from_numpy()"
             )
 
+    def __dealloc__(self):
+        PyMem_Free(self._views)
+
     @classmethod
     def from_numpy(cls, device, recurrent_outputs, memory_cells=None):
         """Make a state from arrays, to start a sequence from. Ours: Apple's states only come out of encode calls.
@@ -77,8 +74,8 @@ cdef class MPSRNNRecurrentMatrixState(MPSState):
             raise BadArgumentError("recurrent_outputs: got an empty list, expected at least one array")
         memories = [None] * len(outputs) if memory_cells is None else _arrays(memory_cells, "memory_cells", True)
         _check_pairs(outputs, memories)
-        cells = [(output.shape[1], memory is not None) for output, memory in zip(outputs, memories)]
-        state = make_matrix_state(owner, outputs[0].shape[0], cells, None)
+        layers = tuple([(output.shape[1], memory is not None) for output, memory in zip(outputs, memories)])
+        state = make_matrix_state(owner, outputs[0].shape[0], layers, None)
         for layer, (output, memory) in enumerate(zip(outputs, memories)):
             whole_batch(state.get_recurrent_output_matrix(layer))[...] = output
             if memory is not None:
@@ -88,7 +85,7 @@ cdef class MPSRNNRecurrentMatrixState(MPSState):
     @property
     def number_of_layers(self):
         """Layers it has something for. Ours, not Apple's."""
-        return len(self._parts)
+        return len(self._layers)
 
     def get_recurrent_output_matrix(self, for_layer_index):
         """Get the recurrent output h of a layer.
@@ -105,12 +102,12 @@ cdef class MPSRNNRecurrentMatrixState(MPSState):
             count: to read the one is to read the other.
         """
         index = integer(for_layer_index, "for_layer_index")
-        return _matrix(self, index, self._parts[index].output) if index < len(self._parts) else None
+        return _matrix(self, &self._views[<size_t>index].output) if index < len(self._layers) else None
 
     def get_memory_cell_matrix(self, for_layer_index):
         """Get the memory cell c of a layer: None too if the layer has none, being no LSTM."""
         index = integer(for_layer_index, "for_layer_index")
-        return _matrix(self, index, self._parts[index].memory) if index < len(self._parts) else None
+        return _matrix(self, &self._views[<size_t>index].memory) if index < len(self._layers) else None
 
     cdef MTLBuffer _storage(self):
         buffer = self._buffer if self._read_count is None else self._read_count.storage
@@ -122,11 +119,14 @@ cdef class MPSRNNRecurrentMatrixState(MPSState):
         return [Resource.of(self._storage(), "buffer")]
 
 
-cdef MPSMatrix _matrix(MPSRNNRecurrentMatrixState state, size_t layer, offset):
-    """The matrix of a layer that lies there, if any does."""
-    if offset is None:
+cdef MPSMatrix _matrix(MPSRNNRecurrentMatrixState state, const native.mpsrnn_matrix *view):
+    """One of its matrices, if it is there."""
+    if view.columns == 0:
         return None
-    return matrix_over(state._parts[layer].layout, state._storage(), offset, state._read_count)
+    size = MPSDataType.FLOAT32.element_size
+    shape, strides = [1, view.rows, view.columns], [view.rows * view.row_bytes, view.row_bytes, size]
+    layout = Layout(MPSDataType.FLOAT32, tuple(shape), tuple(strides))
+    return matrix_over(layout, state._storage(), view.offset, state._read_count)
 
 
 def _arrays(arrays, name, takes_none):
@@ -167,18 +167,39 @@ def _check_pairs(outputs, memories):
             )
 
 
-cdef MPSRNNRecurrentMatrixState make_matrix_state(MTLDevice device, rows, cells, MTLCommandBuffer temporary_on):
+cdef native.mpsrnn_matrix _reserve(size_t *end, uint32_t rows, uint32_t channels) noexcept:
+    """Where the next matrix of a state lies: of the recommended stride, and from a cache line on."""
+    cdef native.mpsrnn_matrix view
+    cdef size_t width = channels * sizeof(float)
+    view.buffer = NULL
+    view.offset = end[0]
+    view.row_bytes = width if channels == 1 else (width + ROW_ALIGNMENT - 1) // ROW_ALIGNMENT * ROW_ALIGNMENT
+    view.rows = rows
+    view.columns = channels
+    view.data_type = native.MPSRNN_FLOAT32
+    end[0] += (rows * view.row_bytes + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT
+    return view
+
+
+cdef MPSRNNRecurrentMatrixState make_matrix_state(
+    MTLDevice device, uint32_t rows, tuple layers, MTLCommandBuffer temporary_on
+):
     cdef MPSRNNRecurrentMatrixState state = MPSRNNRecurrentMatrixState.__new__(MPSRNNRecurrentMatrixState, key=_key)
-    parts, end = [], 0
-    for channels, has_memory in cells:
-        layout = MPSMatrixDescriptor(rows, channels).layout()
-        size = -(-layout.strides[0] // _ALIGNMENT) * _ALIGNMENT
-        parts.append(_Part(layout, end, end + size if has_memory else None))
-        end += 2 * size if has_memory else size
+    cdef size_t index, count = len(layers), end = 0
+    cdef native.mpsrnn_matrix_state *views
+    views = <native.mpsrnn_matrix_state *>PyMem_Calloc(count, sizeof(native.mpsrnn_matrix_state))
+    if views == NULL:
+        raise OutOfMemoryError(f"no memory for the state of {count} layers")
+    state._views = views
+    for index in range(count):
+        channels, has_memory = layers[index]
+        views[index].output = _reserve(&end, rows, channels)
+        if has_memory:
+            views[index].memory = _reserve(&end, rows, channels)
     buffer = create_buffer(device, end, MTLStorageMode.SHARED if temporary_on is None else MTLStorageMode.PRIVATE)
     state.device = device
     state.rows = rows
-    state._parts = tuple(parts)
+    state._layers = layers
     if temporary_on is None:
         state._buffer = buffer
     else:
@@ -186,15 +207,15 @@ cdef MPSRNNRecurrentMatrixState make_matrix_state(MTLDevice device, rows, cells,
     return state
 
 
-cdef int fill_matrix_state(MPSRNNRecurrentMatrixState state, native.mpsrnn_matrix_state *layers) except -1:
-    cdef Py_ssize_t index
-    cdef MPSMatrix memory
-    for index in range(len(state._parts)):
-        part = state._parts[index]
-        layers[index].output = _matrix(state, index, part.output)._view()
-        memory = _matrix(state, index, part.memory)
-        if memory is None:
-            layers[index].memory.buffer = NULL
-        else:
-            layers[index].memory = memory._view()
-    return 0
+cdef MTLBuffer fill_matrix_state(
+    MPSRNNRecurrentMatrixState state, native.mpsrnn_matrix_state *layers, uint32_t rows
+):
+    cdef size_t index
+    cdef MTLBuffer buffer = state._storage()
+    for index in range(<size_t>len(state._layers)):
+        layers[index] = state._views[index]
+        layers[index].output.buffer = buffer._h
+        layers[index].output.rows = layers[index].memory.rows = min(rows, state.rows)
+        if layers[index].memory.columns != 0:
+            layers[index].memory.buffer = buffer._h
+    return buffer

@@ -95,6 +95,10 @@ cdef extern from "mpsrnn.h" nogil:
         uint32_t layout
         size_t bytes_per_column, bytes_per_row, bytes_per_image
 
+    cdef enum:
+        MPSRNN_FLOAT16
+        MPSRNN_FLOAT32
+
     ctypedef struct mpsrnn_matrix:
         mpsrnn_buffer buffer
         size_t offset, row_bytes
@@ -159,6 +163,7 @@ cdef extern from "mpsrnn.h" nogil:
                                                 mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_commit)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         mpsrnn_status (*command_wait)(mpsrnn_command, mpsrnn_error *) noexcept nogil
+        mpsrnn_status (*command_run)(mpsrnn_command, mpsrnn_error *) noexcept nogil
         void (*command_get_info)(mpsrnn_command, mpsrnn_command_info *) noexcept nogil
         mpsrnn_status (*texture_create)(mpsrnn_device, const mpsrnn_texture_descriptor *, mpsrnn_texture *,
                                         mpsrnn_error *) noexcept nogil

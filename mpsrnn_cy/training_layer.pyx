@@ -74,9 +74,9 @@ cdef class MPSRNNMatrixTrainingLayer(MatrixKernel):
             if weights:
                 raise BadArgumentError(f"trainable_weights: got a list of {len(weights)}, expected an empty one")
             descriptor = instance_of(rnn_descriptor, "rnn_descriptor", MPSRNNDescriptor)
-            self._cells = tuple(read_cells([descriptor], TRAINING_CELLS))
+            self._set_cells(tuple(read_cells([descriptor], TRAINING_CELLS)))
         else:
-            self._cells = rnn_descriptor
+            self._set_cells(rnn_descriptor)
             if len(self._cells) != 1:
                 raise BadArgumentError(f"data: got {len(self._cells)} layers, expected 1: what is trained is no stack")
         self._slots = weight_slots(self._cells[0])
@@ -253,7 +253,7 @@ cdef class MPSRNNMatrixTrainingLayer(MatrixKernel):
         checks.add_reads(views)
         checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
         checks.check_overlap()
-        states = self._new_states(command, sources, recurrent_output_states)
+        states = self._new_states(command, len(sources), sources[0].rows, recurrent_output_states)
         memories = encode_forward(
             self._h,
             command,
@@ -356,7 +356,7 @@ cdef class MPSRNNMatrixTrainingLayer(MatrixKernel):
             checks.add_writes(written)
             gradients = list(written.values())
         checks.check_overlap()
-        carries = self._new_states(command, sources, recurrent_output_states)
+        carries = self._new_states(command, len(sources), sources[0].rows, recurrent_output_states)
         encode_gradient(
             self._h,
             command,

@@ -60,6 +60,7 @@ const mpsrnn_api *mpsrnn_get_api(void)
         .command_add_completion = mcy_command_add_completion,
         .command_commit = mcy_command_commit,
         .command_wait = mcy_command_wait,
+        .command_run = mcy_command_run,
         .command_get_info = mcy_command_get_info,
         .texture_create = mcy_texture_create,
         .texture_get_descriptor = mcy_texture_get_descriptor,

@@ -100,10 +100,8 @@ mpsrnn_status mcy_command_add_completion(mpsrnn_command handle, mpsrnn_completio
     return status;
 }
 
-mpsrnn_status mcy_command_commit(mpsrnn_command handle, mpsrnn_error *error)
+static mpsrnn_status commit(MCYCommand *command, bool will_wait, mpsrnn_error *error)
 {
-    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
-    MCYCommand *command = (MCYCommand *)handle;
     mpsrnn_status status = MPSRNN_STATUS_OK;
     pthread_mutex_lock(&command->lock);
     if (command->committed) {
@@ -113,9 +111,20 @@ mpsrnn_status mcy_command_commit(mpsrnn_command handle, mpsrnn_error *error)
         [command->encoder release];
         command->encoder = nil;
         command->committed = YES;
-        [command->metal commit];
+        if (will_wait) {
+            mcy_commit_before_waiting(command->metal);
+        } else {
+            [command->metal commit];
+        }
     }
     pthread_mutex_unlock(&command->lock);
+    return status;
+}
+
+mpsrnn_status mcy_command_commit(mpsrnn_command handle, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    const mpsrnn_status status = commit((MCYCommand *)handle, false, error);
     [pool drain];
     return status;
 }
@@ -156,21 +165,35 @@ static const char *error_text(id<MTLCommandBuffer> metal)
     return cause ? [[cause localizedDescription] UTF8String] : "Metal gave no reason";
 }
 
+static mpsrnn_status wait_for(MCYCommand *command, mpsrnn_error *error)
+{
+    [command->metal waitUntilCompleted];
+    return [command->metal status] == MTLCommandBufferStatusError
+               ? mcy_fail(error, MPSRNN_STATUS_COMMAND_FAILED, "%s", error_text(command->metal))
+               : MPSRNN_STATUS_OK;
+}
+
 mpsrnn_status mcy_command_wait(mpsrnn_command handle, mpsrnn_error *error)
 {
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
     MCYCommand *command = (MCYCommand *)handle;
-    mpsrnn_status status = MPSRNN_STATUS_OK;
     pthread_mutex_lock(&command->lock);
     const BOOL committed = command->committed;
     pthread_mutex_unlock(&command->lock);
-    if (!committed) {
-        status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "the command buffer was not committed");
-    } else {
-        [command->metal waitUntilCompleted];
-        if ([command->metal status] == MTLCommandBufferStatusError) {
-            status = mcy_fail(error, MPSRNN_STATUS_COMMAND_FAILED, "%s", error_text(command->metal));
-        }
+    const mpsrnn_status status =
+        committed ? wait_for(command, error)
+                  : mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "the command buffer was not committed");
+    [pool drain];
+    return status;
+}
+
+mpsrnn_status mcy_command_run(mpsrnn_command handle, mpsrnn_error *error)
+{
+    NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
+    MCYCommand *command = (MCYCommand *)handle;
+    mpsrnn_status status = commit(command, true, error);
+    if (status == MPSRNN_STATUS_OK) {
+        status = wait_for(command, error);
     }
     [pool drain];
     return status;

@@ -14,6 +14,7 @@ mpsrnn_status mcy_command_add_completion(mpsrnn_command command, mpsrnn_completi
                                          mpsrnn_error *error);
 mpsrnn_status mcy_command_commit(mpsrnn_command command, mpsrnn_error *error);
 mpsrnn_status mcy_command_wait(mpsrnn_command command, mpsrnn_error *error);
+mpsrnn_status mcy_command_run(mpsrnn_command command, mpsrnn_error *error);
 void mcy_command_get_info(mpsrnn_command command, mpsrnn_command_info *info);
 mpsrnn_status mcy_texture_create(mpsrnn_device device, const mpsrnn_texture_descriptor *descriptor, mpsrnn_texture *out,
                                  mpsrnn_error *error);

@@ -139,90 +139,128 @@ static mpsrnn_status check_region(const mpsrnn_image_descriptor *d, const mpsrnn
     return MPSRNN_STATUS_OK;
 }
 
-/* `count` elements of `size` bytes, each side with its own step. */
-static void copy_elements(char *to, size_t to_step, const char *from, size_t from_step, size_t count, size_t size)
+static inline __attribute__((always_inline)) void copy_runs_of(size_t size, char *to, size_t to_step, const char *from,
+                                                               size_t from_step, size_t count)
 {
-    if (to_step == size && from_step == size) {
-        memcpy(to, from, count * size);
-    } else if (size == 4) {
-        for (size_t i = 0; i < count; ++i) {
-            memcpy(to + i * to_step, from + i * from_step, 4);
-        }
-    } else if (size == 2) {
-        for (size_t i = 0; i < count; ++i) {
-            memcpy(to + i * to_step, from + i * from_step, 2);
-        }
-    } else {
-        for (size_t i = 0; i < count; ++i) {
-            to[i * to_step] = from[i * from_step];
-        }
+    for (size_t i = 0; i < count; ++i) {
+        memcpy(to + i * to_step, from + i * from_step, size);
     }
 }
 
-/* Where the caller keeps channel `channel` of the region's `image`-th image: address of its first pixel. */
-static size_t user_offset(const mpsrnn_image_region *r, uint32_t image, uint32_t channel, size_t element)
+/* `count` runs of `size` bytes, each side with its own step. A size that the compiler knows is one move. */
+static void copy_runs(char *to, size_t to_step, const char *from, size_t from_step, size_t count, size_t size)
 {
-    /* Planes of a channels-first array follow each other without a gap. */
-    const size_t channel_step = r->layout == 0 ? element : r->bytes_per_row * r->height;
-    return image * r->bytes_per_image + channel * channel_step;
+    if (to_step == size && from_step == size) {
+        memcpy(to, from, count * size);
+        return;
+    }
+    switch (size) {
+    case 1:
+        copy_runs_of(1, to, to_step, from, from_step, count);
+        break;
+    case 2:
+        copy_runs_of(2, to, to_step, from, from_step, count);
+        break;
+    case 4:
+        copy_runs_of(4, to, to_step, from, from_step, count);
+        break;
+    case 8:
+        copy_runs_of(8, to, to_step, from, from_step, count);
+        break;
+    case 16:
+        copy_runs_of(16, to, to_step, from, from_step, count);
+        break;
+    default:
+        copy_runs_of(size, to, to_step, from, from_step, count);
+    }
 }
 
-/* Moves the channels of one slice between the staged texels and the caller's memory. */
-static void move_slice(char *texels, char *user, const MCYImage *whole, const mpsrnn_image_region *r, uint32_t image,
-                       uint32_t slice, BOOL writes)
+/* Some rows of one slice, and the channels of the region that lie there. */
+typedef struct {
+    uint32_t image, slice, y, height;
+    uint32_t channel, channels;                 /* counted from the first of the region */
+} band;
+
+/* Moves a band between staged texels and the caller's memory. */
+static void move_band(char *texels, char *user, const MCYImage *whole, const mpsrnn_image_region *r, const band *b,
+                      BOOL writes)
 {
     const size_t element = element_size(whole->descriptor.channel_format);
     const size_t texel = element * whole->components;
-    const uint32_t first = slice * 4;
-    const uint32_t end = first + 4 < r->first_channel + r->channels ? first + 4 : r->first_channel + r->channels;
-    for (uint32_t channel = first; channel < end; ++channel) {
-        char *plane = user + user_offset(r, image, channel - r->first_channel, element);
-        char *component = texels + (channel - first) * element;
-        for (uint32_t y = 0; y < r->height; ++y) {
-            char *row = plane + y * r->bytes_per_row;
+    /* Channels of a pixel follow each other, or planes of one channel do: one run, or one for every channel. */
+    const uint32_t runs = r->layout == 0 ? 1 : b->channels;
+    const size_t run = element * (b->channels / runs);
+    const size_t channel_step = r->layout == 0 ? element : r->bytes_per_row * r->height;
+    for (uint32_t i = 0; i < runs; ++i) {
+        char *rows = user + b->image * r->bytes_per_image + (b->channel + i) * channel_step + b->y * r->bytes_per_row;
+        char *component = texels + i * element;
+        for (uint32_t y = 0; y < b->height; ++y) {
+            char *row = rows + y * r->bytes_per_row;
             char *texel_row = component + (size_t)y * r->width * texel;
             if (writes) {
-                copy_elements(texel_row, texel, row, r->bytes_per_column, r->width, element);
+                copy_runs(texel_row, texel, row, r->bytes_per_column, r->width, run);
             } else {
-                copy_elements(row, r->bytes_per_column, texel_row, texel, r->width, element);
+                copy_runs(row, r->bytes_per_column, texel_row, texel, r->width, run);
             }
         }
     }
 }
 
-/* Both directions: staged slice by slice, so that the layout of a texture stays Metal's business. */
+static void move_staged(MCYImage *image, char *texels, char *user, const mpsrnn_image_region *r, const band *b,
+                        BOOL writes)
+{
+    const mpsrnn_image_descriptor *d = &image->descriptor;
+    const size_t row_bytes = (size_t)r->width * element_size(d->channel_format) * image->components;
+    const size_t bytes = row_bytes * b->height;
+    const NSUInteger index = (r->first_image + b->image) * mcy_slices(d->channels) + b->slice;
+    const MTLRegion region = MTLRegionMake2D(r->x, r->y + b->y, r->width, b->height);
+    /* A partly written slice keeps its other channels, padding is zero. */
+    const BOOL is_partial = b->channels < 4 && r->first_channel + b->channel + b->channels < d->channels;
+    if (!writes || is_partial) {
+        [image->texture getBytes:texels bytesPerRow:row_bytes bytesPerImage:bytes fromRegion:region mipmapLevel:0
+                           slice:index];
+    } else if (b->channels < image->components) {
+        memset(texels, 0, bytes);
+    }
+    move_band(texels, user, image, r, b, writes);
+    if (writes) {
+        [image->texture replaceRegion:region mipmapLevel:0 slice:index withBytes:texels bytesPerRow:row_bytes
+                        bytesPerImage:bytes];
+    }
+}
+
+/* Texels that are staged at once: they stay in the innermost cache, and the caller's rows in the next. */
+enum { STAGED_BYTES = 16 << 10 };
+
+/* Both directions, one pass over the caller's memory: band by band and slice by slice through a small staging area, so
+ * that the layout of a texture stays Metal's business. */
 static mpsrnn_status move_region(MCYImage *image, char *user, const mpsrnn_image_region *r, BOOL writes,
                                  mpsrnn_error *error)
 {
-    const mpsrnn_image_descriptor *d = &image->descriptor;
-    mpsrnn_status status = check_region(d, r, error);
+    mpsrnn_status status = check_region(&image->descriptor, r, error);
     if (status != MPSRNN_STATUS_OK) {
         return status;
     }
     mcy_take_violation();                       /* whatever happened before on this thread is not this call's */
-    const size_t row_bytes = (size_t)r->width * element_size(d->channel_format) * image->components;
-    const size_t bytes = row_bytes * r->height;
-    char *texels = calloc(1, bytes);
+    const size_t row_bytes = (size_t)r->width * element_size(image->descriptor.channel_format) * image->components;
+    const uint32_t fitting = row_bytes < STAGED_BYTES ? (uint32_t)(STAGED_BYTES / row_bytes) : 1;
+    const uint32_t height = fitting < r->height ? fitting : r->height;
+    char *texels = malloc(row_bytes * height);
     if (!texels) {
-        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory to stage %zu bytes", bytes);
+        return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory to stage %zu bytes", row_bytes * height);
     }
-    const MTLRegion region = MTLRegionMake2D(r->x, r->y, r->width, r->height);
-    const uint32_t last_channel = r->first_channel + r->channels;
     for (uint32_t n = 0; n < r->images; ++n) {
-        for (uint32_t slice = r->first_channel / 4; slice < mcy_slices(last_channel); ++slice) {
-            const NSUInteger index = (r->first_image + n) * mcy_slices(d->channels) + slice;
-            /* A partly written slice keeps its other channels. */
-            const BOOL is_partial = last_channel < slice * 4 + 4 && last_channel < d->channels;
-            if (!writes || is_partial) {
-                [image->texture getBytes:texels bytesPerRow:row_bytes bytesPerImage:bytes fromRegion:region
-                             mipmapLevel:0 slice:index];
-            } else if (last_channel < slice * 4 + 4) {
-                memset(texels, 0, bytes);
-            }
-            move_slice(texels, user, image, r, n, slice, writes);
-            if (writes) {
-                [image->texture replaceRegion:region mipmapLevel:0 slice:index withBytes:texels bytesPerRow:row_bytes
-                                bytesPerImage:bytes];
+        for (uint32_t y = 0; y < r->height; y += height) {
+            for (uint32_t channel = 0; channel < r->channels; channel += 4) {
+                const band b = {
+                    .image = n,
+                    .slice = (r->first_channel + channel) / 4,
+                    .y = y,
+                    .height = r->height - y < height ? r->height - y : height,
+                    .channel = channel,
+                    .channels = r->channels - channel < 4 ? r->channels - channel : 4,
+                };
+                move_staged(image, texels, user, r, &b, writes);
             }
         }
     }

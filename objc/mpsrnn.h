@@ -189,6 +189,8 @@ typedef struct {
     mpsrnn_status (*command_commit)(mpsrnn_command command, mpsrnn_error *error);
     /* Blocks until completion. COMMAND_FAILED carries Metal's own message. BAD_ARGUMENT before commit. */
     mpsrnn_status (*command_wait)(mpsrnn_command command, mpsrnn_error *error);
+    /* Commits and waits: cheaper than one after the other, since the calling thread may do the work. */
+    mpsrnn_status (*command_run)(mpsrnn_command command, mpsrnn_error *error);
     void (*command_get_info)(mpsrnn_command command, mpsrnn_command_info *info);
 
     /* Its contents are undefined. */

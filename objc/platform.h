@@ -24,6 +24,13 @@ static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
     return false;
 }
 
+/* Whether a dispatch keeps the whole device busy, however few its threadgroups. */
+static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)
+{
+    (void)pipeline;
+    return false;
+}
+
 /* What newBufferWithBytesNoCopy takes: addresses and lengths that are multiples of these. */
 static inline size_t mcy_no_copy_alignment(void)
 {
@@ -33,6 +40,12 @@ static inline size_t mcy_no_copy_alignment(void)
 static inline size_t mcy_no_copy_length_unit(void)
 {
     return (size_t)getpagesize();
+}
+
+/* Commits what the caller is going to wait for at once. */
+static inline void mcy_commit_before_waiting(id<MTLCommandBuffer> commandBuffer)
+{
+    [commandBuffer commit];
 }
 
 /* Apple's own API validation stops the process instead. */
@@ -54,6 +67,16 @@ static inline uint32_t mcy_thread_count(id<MTLDevice> device)
 static inline bool mcy_set_thread_count(id<MTLDevice> device, uint32_t count)
 {
     return PortableMetalSetThreadCount(device, count);
+}
+
+static inline void mcy_commit_before_waiting(id<MTLCommandBuffer> commandBuffer)
+{
+    PortableMetalCommitBeforeWaiting(commandBuffer);
+}
+
+static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)
+{
+    return PortableMetalHasTwin(pipeline);
 }
 
 static inline const char *mcy_take_violation(void)

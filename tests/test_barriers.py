@@ -25,7 +25,7 @@ FOLDER = Path(__file__).parent / "barriers"
 KERNELS = FOLDER / "kernels.metal"
 SOURCES = [
     FOLDER / "program.c",
-    *(PORTABLE / f"{name}.c" for name in ("executor", "fiber", "context", "team", "thread")),
+    *(PORTABLE / f"{name}.c" for name in ("executor", "fiber", "context", "team", "thread", "waiting", "processor")),
 ]
 # Name of the build, variant of the kernels, sanitizers, other options.
 BUILDS = {

@@ -31,9 +31,9 @@ int main()
         for (int i = 0; i < 4; ++i)
             in[i] = i + 1;
         struct msl_dispatch dispatch = {};
-        dispatch.buffers[0] = {out, 2 * sizeof(float)};
-        dispatch.buffers[1] = {in, 4 * sizeof(float)};
-        dispatch.buffers[2] = {&index, sizeof index};
+        dispatch.buffers[0] = {out, 2 * sizeof(float), nullptr};
+        dispatch.buffers[1] = {in, 4 * sizeof(float), nullptr};
+        dispatch.buffers[2] = {&index, sizeof index, nullptr};
         for (int i = 0; i < 3; ++i)
             dispatch.threads_per_threadgroup[i] = dispatch.threadgroups[i] = 1;
         const uint32_t threadgroup[3] = {};
@@ -93,9 +93,9 @@ static void run(const char *name, float *source, void *destination, int index, c
     const void *entry[2] = {source ? source : is_bound ? bound : nullptr, destination};
     struct msl_dispatch dispatch = {};
     dispatch.resources = resources;
-    dispatch.buffers[0] = {entry, sizeof entry};
-    dispatch.buffers[1] = {bound, sizeof bound};
-    dispatch.buffers[2] = {&index, sizeof index};
+    dispatch.buffers[0] = {entry, sizeof entry, nullptr};
+    dispatch.buffers[1] = {bound, sizeof bound, nullptr};
+    dispatch.buffers[2] = {&index, sizeof index, nullptr};
     for (int i = 0; i < 3; ++i)
         dispatch.threads_per_threadgroup[i] = dispatch.threadgroups[i] = 1;
     const uint32_t threadgroup[3] = {};

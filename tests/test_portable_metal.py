@@ -23,14 +23,37 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="a Mac has Appl
 ROOT = Path(__file__).parents[1]
 PORTABLE = ROOT / "objc" / "portable"
 NATIVE_TESTS = Path(__file__).parent / "portable"
-INCLUDES = [f"-I{folder}" for folder in (PORTABLE / "include", PORTABLE, ROOT / "metal" / "host" / "cpu", NATIVE_TESTS)]
+INCLUDES = [
+    f"-I{folder}"
+    for folder in (
+        PORTABLE / "include",
+        PORTABLE,
+        ROOT / "metal" / "host" / "cpu",
+        ROOT / "metal" / "cpu",
+        NATIVE_TESTS,
+    )
+]
 OPTIONS = ["-O1", "-g", "-fno-omit-frame-pointer", "-pthread", "-Wall", "-Wextra"]
 C_OPTIONS = ["-std=gnu11"]
 # The test program stands between the library and what can fail.
 WRAPPED = ["pthread_create", "malloc", "calloc", "realloc", "posix_memalign"]
 RACE_SOURCES = [
     NATIVE_TESTS / "race.c",
-    *(PORTABLE / f"{name}.c" for name in ("thread", "team", "executor", "fiber", "context", "serial")),
+    *(
+        PORTABLE / f"{name}.c"
+        for name in (
+            "thread",
+            "team",
+            "crew",
+            "workspace",
+            "waiting",
+            "processor",
+            "executor",
+            "fiber",
+            "context",
+            "serial",
+        )
+    ),
 ]
 
 # What a case expects of its environment.

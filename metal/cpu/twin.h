@@ -1,7 +1,8 @@
 /* Tuned twins of hot kernels: what one offers, and what the device that runs it provides. Plain C.
  *
  * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device
- * asks it for a plan of a dispatch; a twin that has none (say, for want of memory) leaves the dispatch to its kernel.
+ * asks it for a plan of a dispatch; a twin that has none (say, for weights that are not finite) leaves the dispatch to
+ * its kernel.
  * There are two kinds. One consists of items that any threads may run in any order. The other is run by a crew of
  * threads that meet between its phases. The results of neither depend on how many threads there are. */
 #ifndef MSL_TWIN_H
@@ -20,6 +21,8 @@ struct msl_plan {
     size_t items;                   /* of a twin with a crew: the most threads that it has work for */
     size_t workspace;               /* bytes that a thread needs while it runs items, aligned to a cache line */
     size_t shared;                  /* bytes that a crew has together, aligned likewise */
+    uint64_t cost;                  /* nanoseconds that one thread would take, roughly; 0: unknown. Small work does not
+                                     * wake up threads, and a crew waits for no thread longer than it can gain by it. */
     uint64_t words[MSL_PLAN_WORDS]; /* the twin's own */
 };
 

@@ -1,4 +1,5 @@
 // The table of twins for the instruction set that this is compiled for; TWIN_TABLE is its name.
+#include "matrix_run.h"
 #include "tile_by_tile.h"
 
 namespace {
@@ -22,7 +23,22 @@ template <class Cell> void run_item(const msl_plan *plan, const msl_twin_call *c
     {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name>, nullptr},                      \
     {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name>, nullptr}
 
+#define MATRIX_TWIN(name, weights, element, rows)                                                                 \
+    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr, twin::run_matrix<twin::name, element>}
+
+#define MATRIX_TWINS(name)                                                                                        \
+    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
+    MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
+
+#define MATRIX_TWIN(name, weights, element, rows)                                                                 \
+    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr, twin::run_matrix<twin::name, element>}
+
+#define MATRIX_TWINS(name)                                                                                        \
+    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
+    MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
+
 extern "C" const struct msl_twin TWIN_TABLE[];
 const struct msl_twin TWIN_TABLE[] = {
-    TWIN(single_gate), TWIN(gru_gates), TWIN(gru_output), TWIN(lstm), TWIN(lstm_output), {},
+    TWIN(single_gate), TWIN(gru_gates), TWIN(gru_output), TWIN(lstm), TWIN(lstm_output),
+    MATRIX_TWINS(matrix_single_gate), MATRIX_TWINS(matrix_gru), MATRIX_TWINS(matrix_lstm), {},
 };

@@ -40,8 +40,17 @@ TWIN_INLINE void store(float *to, vf value) { memcpy(to, &value, sizeof value); 
 
 TWIN_INLINE vf select(vi condition, vf yes, vf no) { return (vf)((condition & (vi)yes) | (~condition & (vi)no)); }
 
-// NaN where a is NaN.
+// NaN where a is NaN. The instructions return their second operand if there is a NaN.
+#if defined(__AVX512F__)
+TWIN_INLINE vf minimum(vf a, vf b) { return (vf)_mm512_min_ps((__m512)b, (__m512)a); }
+TWIN_INLINE vf maximum(vf a, vf b) { return (vf)_mm512_max_ps((__m512)b, (__m512)a); }
+#elif defined(__AVX2__)
+TWIN_INLINE vf minimum(vf a, vf b) { return (vf)_mm256_min_ps((__m256)b, (__m256)a); }
+TWIN_INLINE vf maximum(vf a, vf b) { return (vf)_mm256_max_ps((__m256)b, (__m256)a); }
+#else
 TWIN_INLINE vf minimum(vf a, vf b) { return select(b < a, b, a); }
+TWIN_INLINE vf maximum(vf a, vf b) { return select(b > a, b, a); }
+#endif
 
 // TEXELS texels, which lie anywhere, side by side.
 TWIN_INLINE vf join(const f4 *parts)
@@ -178,7 +187,7 @@ TWIN_INLINE vf scale_of(vf shifted) { return (vf)(((vi)shifted << 23) + 0x3f8000
 // 2^x = scale + rest. For x <= 128; NaN for NaN.
 TWIN_INLINE power_of_two exp2_parts(vf x)
 {
-    const vf bounded = select(x < -126.0f, broadcast(-126.0f), x);
+    const vf bounded = maximum(x, broadcast(-126.0f));
     const vf shifted = bounded + ROUNDER;
     const vf r = bounded - (shifted - ROUNDER);
     const vf scale = scale_of(shifted);

@@ -17,7 +17,7 @@
     } else if (_storageMode > MTLStorageModePrivate) {
         pm_report_violation("new buffer: storage mode %lu; shared, managed or private expected", _storageMode);
     } else {
-        _storage = [device allocateStorage:length];
+        _storage = [device allocateStorage:length isCleared:YES];
         if (!_storage) {
             pm_report_violation("new buffer: no memory for %lu bytes", length);
         }

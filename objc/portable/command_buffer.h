@@ -12,7 +12,7 @@ struct pm_command_buffer_job {
     PMCommandBuffer *commandBuffer;
 };
 
-/* Recorded by one thread, until commit; then run by the queue's thread. */
+/* Recorded by one thread, until commit; then run by the queue's thread, or by one that waits for it. */
 @interface PMCommandBuffer : PMDeviceObject <MTLCommandBuffer> {
     PMCommandQueue *_queue;
     struct pm_command_buffer_job _job;
@@ -25,6 +25,7 @@ struct pm_command_buffer_job {
     size_t _resourceCount, _resourceCapacity;
     struct PortableMetalBlock **_handlers;
     size_t _handlerCount;
+    BOOL _needsOwnThread;                           /* what waits for it does not run it */
 
     /* The outcome. */
     BOOL _failed;
@@ -37,6 +38,8 @@ struct pm_command_buffer_job {
     pthread_cond_t _finishedChanged;
     BOOL _finished;                                 /* atomic: the handlers have returned */
 }
+/* As PortableMetalCommitBeforeWaiting, or as commit. */
+- (void)commitBeforeWaiting:(BOOL)willWait;
 - (id)initWithQueue:(PMCommandQueue *)queue device:(PMDevice *)device;
 
 /* For the encoder, before commit. Each of them fails the command buffer if there is no memory. */

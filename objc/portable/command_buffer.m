@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#import <Metal/PortableMetal.h>
 #import "block.h"
 #import "compute_encoder.h"
 #import "error.h"
 #import "executor.h"
+#import "thread.h"
 #import "twin_executor.h"
 #import "violation.h"
 
@@ -225,6 +227,8 @@ static void run_job(struct pm_job *job)
         [self failWithoutMemory];
         return;
     }
+    /* Threads that meet need stacks, which threads of ours keep for the next time. */
+    _needsOwnThread |= ![function twin] && [function kernel]->run_thread != NULL;
     recorded->next = NULL;
     recorded->kernel = [function kernel];
     recorded->twin = [function twin];
@@ -249,6 +253,8 @@ static void run_job(struct pm_job *job)
         return;
     }
     _handlers[_handlerCount++] = copy;
+    /* What handlers do must not depend on who waits. */
+    _needsOwnThread = YES;
 }
 
 /* ---- Running ---- */
@@ -257,9 +263,10 @@ static void run_job(struct pm_job *job)
 {
     const char *problem = NULL;
     int error = 0;
+    struct pm_team *team = [_device team];
     if (!recorded->twin
-        || !pm_execute_twin([_device team], recorded->twin, recorded->constants, &recorded->dispatch, &error, &problem)) {
-        error = pm_execute([_device team], recorded->kernel, &recorded->dispatch, &problem);
+        || !pm_execute_twin(team, recorded->twin, recorded->constants, &recorded->dispatch, &error, &problem)) {
+        error = pm_execute(team, recorded->kernel, &recorded->dispatch, &problem);
     }
     if (error) {
         [self failToStart:"the device's threads; a smaller MPSRNN_NUM_THREADS needs fewer" error:error
@@ -303,7 +310,7 @@ static void run_job(struct pm_job *job)
 }
 
 /* NO, and a failure noted, if nothing will run. */
-- (BOOL)submit
+- (BOOL)submitBeforeWaiting:(BOOL)willWait
 {
     if ([_device isInherited]) {
         [self failWithCode:MTLCommandBufferErrorInternal
@@ -312,7 +319,7 @@ static void run_job(struct pm_job *job)
         return NO;
     }
     [self retain];                      /* until run_job */
-    const int error = pm_serial_submit([_queue serial], &_job.job);
+    const int error = pm_serial_submit([_queue serial], &_job.job, willWait && [self canBorrowThread]);
     if (error) {
         [self failToStart:"the queue's thread" error:error kernel:NULL];
         [self release];
@@ -320,7 +327,12 @@ static void run_job(struct pm_job *job)
     return !error;
 }
 
-- (void)commit
+- (BOOL)canBorrowThread
+{
+    return !_needsOwnThread && pm_thread_can_be_borrowed();
+}
+
+- (void)commitBeforeWaiting:(BOOL)willWait
 {
     if ([self status] != MTLCommandBufferStatusNotEnqueued) {
         pm_report_violation("commit: the command buffer is already committed");
@@ -333,10 +345,15 @@ static void run_job(struct pm_job *job)
     /* A handler may release the caller's reference, the queue with it, before the submission has returned. */
     [self retain];
     __atomic_store_n(&_status, MTLCommandBufferStatusCommitted, __ATOMIC_RELEASE);
-    if (![self submit]) {
+    if (![self submitBeforeWaiting:willWait]) {
         [self complete];
     }
     [self release];
+}
+
+- (void)commit
+{
+    [self commitBeforeWaiting:NO];
 }
 
 - (void)waitUntilCompleted
@@ -356,11 +373,26 @@ static void run_job(struct pm_job *job)
     } else if ([_device isInherited]) {
         pm_report_violation("waitUntilCompleted: the command buffer runs in the process that forked this one");
     } else {
+        [self finish];
+    }
+}
+
+/* A handler may release the caller's reference before this returns. */
+- (void)finish
+{
+    [self retain];
+    if (![self canBorrowThread] || !pm_serial_run([_queue serial], &_job.job)) {
         pthread_mutex_lock(&_mutex);
         while (!__atomic_load_n(&_finished, __ATOMIC_RELAXED)) {
             pthread_cond_wait(&_finishedChanged, &_mutex);
         }
         pthread_mutex_unlock(&_mutex);
     }
+    [self release];
 }
 @end
+
+void PortableMetalCommitBeforeWaiting(id<MTLCommandBuffer> commandBuffer)
+{
+    [(PMCommandBuffer *)commandBuffer commitBeforeWaiting:YES];
+}

@@ -2,9 +2,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "twin.h"
 
-enum { CACHE_LINE = 64 };
+enum { CACHE_LINE = 64, HUGE_PAGE = 2 << 20 };
 
 struct msl_derivation {
     struct msl_derivation *next;
@@ -23,17 +24,29 @@ static const void *find(const struct msl_derivation *derivation, uint64_t key)
     return derivation ? derivation->memory : NULL;
 }
 
+/* What is read again and again, as a whole, should need few entries of the processor's table of pages. */
+static void *allocate(size_t size)
+{
+    const size_t unit = size < 2 * HUGE_PAGE ? CACHE_LINE : HUGE_PAGE;
+    const size_t whole = (size + unit - 1) / unit * unit;
+    void *memory = aligned_alloc(unit, whole);
+#if defined(MADV_HUGEPAGE)
+    if (memory && unit == HUGE_PAGE) {
+        madvise(memory, whole, MADV_HUGEPAGE);
+    }
+#endif
+    return memory ? memset(memory, 0, whole) : NULL;
+}
+
 static const void *add(struct msl_derivation **list, uint64_t key, size_t size,
                        void (*fill)(void *to, const void *context), const void *context)
 {
-    const size_t whole = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
     struct msl_derivation *made = malloc(sizeof *made);
-    void *memory = made ? aligned_alloc(CACHE_LINE, whole) : NULL;
+    void *memory = made ? allocate(size) : NULL;
     if (!memory) {
         free(made);
         return NULL;
     }
-    memset(memory, 0, whole);
     fill(memory, context);
     *made = (struct msl_derivation){*list, key, memory};
     *list = made;

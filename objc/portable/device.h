@@ -3,10 +3,12 @@
 #define PM_DEVICE_H
 #import <Metal/Metal.h>
 #include <sys/types.h>
+#include "storage.h"
 #include "team.h"
 
 @interface PMDevice : NSObject <MTLDevice> {
     struct pm_team *_team;
+    struct pm_storage *_storage;
     pid_t _process;
     NSUInteger _memorySize;
     NSUInteger _allocatedSize;
@@ -17,9 +19,8 @@
 /* YES in a child of the process that made the device: the threads are the parent's, memory is still good. */
 - (BOOL)isInherited;
 
-/* Zeroed memory for a buffer or texture, aligned to 64 bytes; not a byte longer, so that a memory checker sees every
- * overrun. NULL if there is not that much. */
-- (void *)allocateStorage:(NSUInteger)length;
+/* Memory for a buffer or texture, as pm_storage_take. NULL if there is not that much. */
+- (void *)allocateStorage:(NSUInteger)length isCleared:(BOOL)isCleared;
 - (void)freeStorage:(void *)storage length:(NSUInteger)length;
 @end
 

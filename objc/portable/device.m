@@ -55,7 +55,8 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
     _process = getpid();
     _memorySize = (NSUInteger)sysconf(_SC_PHYS_PAGES) * (NSUInteger)sysconf(_SC_PAGESIZE);
     _team = pm_team_create(threadCount);
-    if (!_team) {
+    _storage = pm_storage_create();
+    if (!_team || !_storage) {
         [self release];
         return nil;
     }
@@ -66,6 +67,9 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
 {
     if (_team) {
         pm_team_destroy(_team);
+    }
+    if (_storage) {
+        pm_storage_destroy(_storage);
     }
     [super dealloc];
 }
@@ -80,22 +84,23 @@ _Static_assert(PORTABLE_METAL_MAX_THREADS == PM_TEAM_MAX_THREADS, "the public li
     return getpid() != _process;
 }
 
-- (void *)allocateStorage:(NSUInteger)length
+- (void *)allocateStorage:(NSUInteger)length isCleared:(BOOL)isCleared
 {
-    enum { ALIGNMENT = 64 };
     /* Touching more memory than there is would end the process, so all storage together must fit. */
     const NSUInteger before = __atomic_fetch_add(&_allocatedSize, length, __ATOMIC_RELAXED);
     void *storage = NULL;
-    if (length > _memorySize || before > _memorySize - length || posix_memalign(&storage, ALIGNMENT, length) != 0) {
-        __atomic_fetch_sub(&_allocatedSize, length, __ATOMIC_RELAXED);
-        return NULL;
+    if (length <= _memorySize && before <= _memorySize - length) {
+        storage = pm_storage_take(_storage, length, isCleared);
     }
-    return memset(storage, 0, length);
+    if (!storage) {
+        __atomic_fetch_sub(&_allocatedSize, length, __ATOMIC_RELAXED);
+    }
+    return storage;
 }
 
 - (void)freeStorage:(void *)storage length:(NSUInteger)length
 {
-    free(storage);
+    pm_storage_give(_storage, storage, length);
     __atomic_fetch_sub(&_allocatedSize, length, __ATOMIC_RELAXED);
 }
 

@@ -1,5 +1,11 @@
 #import "pipeline.h"
 #import "error.h"
+#import <Metal/PortableMetal.h>
+
+BOOL PortableMetalHasTwin(id<MTLComputePipelineState> pipeline)
+{
+    return [[(PMComputePipelineState *)pipeline function] twin] != NULL;
+}
 
 @implementation PMComputePipelineState
 - (id)initWithDevice:(PMDevice *)device function:(PMFunction *)function error:(NSError **)error

@@ -140,7 +140,8 @@ static BOOL check_descriptor(MTLTextureDescriptor *d)
     /* At most 2^14 x 2^14 x 2^11 texels of 2^4 bytes: no overflow. */
     const NSUInteger size = descriptor.width * descriptor.height * descriptor.arrayLength
                             * texel_size(descriptor.pixelFormat);
-    _contents.texels = [device allocateStorage:size];
+    /* Metal does not say what is in a new texture. What the CPU can read shall still be the same in every run. */
+    _contents.texels = [device allocateStorage:size isCleared:descriptor.storageMode != MTLStorageModePrivate];
     if (!_contents.texels) {
         pm_report_violation("newTextureWithDescriptor: no memory for %lu bytes", size);
         [self release];

@@ -1,5 +1,6 @@
 #include "twin_executor.h"
 #include <string.h>
+#include "crew.h"
 #include "workspace.h"
 
 struct execution {
@@ -22,6 +23,12 @@ static void run_items(void *context, size_t begin, size_t end)
     }
 }
 
+static void run_member(const void *context, struct msl_crew_member *member)
+{
+    const struct execution *execution = context;
+    execution->twin->run_together(&execution->plan, &execution->call, member);
+}
+
 bool pm_execute_twin(struct pm_team *team, const struct msl_twin *twin, const uint32_t *constants,
                      struct msl_dispatch *dispatch, int *error, const char **problem)
 {
@@ -31,7 +38,15 @@ bool pm_execute_twin(struct pm_team *team, const struct msl_twin *twin, const ui
     if (!twin->plan(&execution.plan, &execution.call)) {
         return false;
     }
-    *error = pm_team_run(team, execution.plan.items, run_items, &execution);
+    if (twin->run_together) {
+        const struct msl_plan *plan = &execution.plan;
+        const struct pm_crew_work work = {
+            run_member, &execution, plan->items, plan->cost, plan->workspace, plan->shared,
+        };
+        *error = pm_crew_run(team, &work, &execution.problem);
+    } else {
+        *error = pm_team_run(team, execution.plan.items, run_items, &execution);
+    }
     *problem = execution.problem;
     return true;
 }

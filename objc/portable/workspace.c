@@ -43,6 +43,7 @@ static struct workspace *thread_workspace(void)
 void *pm_workspace(size_t size)
 {
     struct workspace *workspace = thread_workspace();
+    size += size == 0;
     if (workspace && workspace->size < size) {
         const size_t whole = (size + PAGE - 1) / PAGE * PAGE;
         free(workspace->memory);

@@ -111,7 +111,7 @@ void checked_pointers()
 {
     float values[4] = {1, 2, 3, 4};
     msl_dispatch dispatch = {};
-    dispatch.buffers[1] = {values, sizeof values};
+    dispatch.buffers[1] = {values, sizeof values, nullptr};
     const msl::buffer_argument argument(dispatch, 1, "outside");
     const msl_device<float> start = argument.pointer<float>();
     msl_device<float> p = start;
@@ -168,7 +168,7 @@ void members()
     const msl_resource used = {nullptr, values, sizeof values, MSL_ACCESS_READ | MSL_ACCESS_WRITE};
     msl_dispatch dispatch = {};
     dispatch.resources = &used;
-    dispatch.buffers[4] = {other, sizeof other};
+    dispatch.buffers[4] = {other, sizeof other, nullptr};
     const msl_device<float> start = msl::buffer_argument(dispatch, 4, "outside").pointer<float>();
     pair p = {start, nullptr};
     CHECK(p.first == start && start == p.first && p.first && !p.second && p.second == nullptr && nullptr != p.first);

@@ -49,7 +49,7 @@ CASE(library_is_found_by_its_source)
     NSError *error = nil;
     id<MTLLibrary> library = make_library(MAIN_SOURCE);
     CHECK(library.device == the_device());
-    CHECK_EQUAL([library.functionNames count], 13);
+    CHECK_EQUAL([library.functionNames count], 15);
     CHECK_TEXT([[library.functionNames objectAtIndex:0] UTF8String], "saxpy");
     library.label = @"kernels";
     CHECK_TEXT([library.label UTF8String], "kernels");

@@ -128,14 +128,15 @@ static void note_thread(const struct msl_dispatch *dispatch, const uint32_t thre
     ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = (uint32_t)gettid();
 }
 
-/* Notes 1 if the thread computes with subnormal numbers and takes no signals. */
+/* Notes 1 if the thread computes with subnormal numbers and, not being the caller's own, takes no signals. */
 static void note_mode(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
 {
     volatile float small = 1e-30f;
     sigset_t blocked;
     usleep(1000);
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = small * 1e-10f > 0 && sigismember(&blocked, SIGINT);
+    const int is_quiet = gettid() == getpid() || sigismember(&blocked, SIGINT);
+    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = small * 1e-10f > 0 && is_quiet;
 }
 
 static void note_threadgroup(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
@@ -143,6 +144,27 @@ static void note_threadgroup(const struct msl_dispatch *dispatch, const uint32_t
     const uint32_t *size = dispatch->threadgroups;
     const uint32_t index = (threadgroup[2] * size[1] + threadgroup[1]) * size[0] + threadgroup[0];
     __atomic_fetch_add((uint32_t *)dispatch->buffers[0].contents + index, 1 + index, __ATOMIC_RELAXED);
+}
+
+/* Squares the number of the threadgroup. */
+static void square(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
+{
+    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = threadgroup[0] * threadgroup[0];
+}
+
+/* As many times as buffer 1 says, adds to each value of buffer 0 the next one. */
+static void relax(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
+{
+    const uint32_t steps = *(const uint32_t *)dispatch->buffers[1].contents;
+    const size_t count = dispatch->buffers[0].length / sizeof(uint32_t);
+    uint32_t *values = dispatch->buffers[0].contents;
+    (void)threadgroup;
+    for (uint32_t step = 0; step < steps; ++step) {
+        const uint32_t first = values[0];
+        for (size_t i = 0; i < count; ++i) {
+            values[i] += i + 1 < count ? values[i + 1] : first;
+        }
+    }
 }
 
 static void write_past_buffer(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])
@@ -205,6 +227,8 @@ static void variant_checked(const struct msl_dispatch *dispatch, const uint32_t 
         {"note_thread", note_thread, output_arguments, COUNT(output_arguments), NULL, 0},                              \
         {"note_mode", note_mode, output_arguments, COUNT(output_arguments), NULL, 0},                                  \
         {"note_threadgroup", note_threadgroup, output_arguments, COUNT(output_arguments), NULL, 0},                    \
+        {"square", square, output_arguments, COUNT(output_arguments), NULL, 0},                                        \
+        {"relax", relax, append_arguments, COUNT(append_arguments), NULL, 0},                                          \
         {"write_past_buffer", write_past_buffer, output_arguments, COUNT(output_arguments), NULL, 0},                  \
         {"write_past_texture", write_past_texture, array_arguments, COUNT(array_arguments), NULL, 0},                  \
         {"variant", variant, output_arguments, COUNT(output_arguments), NULL, 0},                                      \

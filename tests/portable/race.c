@@ -1,15 +1,18 @@
-/* The thread team and the serial queue under a race detector: many threads share what the API lets them share. */
+/* The thread team, its crews and the serial queue under a race detector: many threads share what the API lets them
+ * share. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "crew.h"
 #include "executor.h"
 #include "serial.h"
 
 enum { ROUNDS = 200, SERIALS = 3, GROUPS = 50 };
 
 static struct pm_team *team;
+static int wrong_values;
 
 struct step {
     struct pm_job job;
@@ -28,6 +31,40 @@ static void visit(const struct msl_dispatch *dispatch, const uint32_t threadgrou
 
 static const struct msl_kernel kernel = {.name = "visit", .run_threadgroup = visit};
 
+/* Members pass their values around: each adds what its neighbour had before the meeting. */
+static void relay(const void *context, struct msl_crew_member *member)
+{
+    uint32_t *now = member->shared, *next = now + GROUPS;
+    const uint32_t *steps = context;
+    for (uint32_t i = member->index; i < GROUPS; i += member->count) {
+        now[i] = i;
+    }
+    for (uint32_t step = 0; step < *steps; ++step) {
+        if (!msl_meet(member)) {
+            return;
+        }
+        for (uint32_t i = member->index; i < GROUPS; i += member->count) {
+            next[i] = now[(i + 1) % GROUPS];
+        }
+        uint32_t *previous = now;
+        now = next;
+        next = previous;
+    }
+    if (!msl_meet(member) || member->index > 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < GROUPS; ++i) {
+        __atomic_fetch_add(&wrong_values, now[i] != (i + *steps) % GROUPS, __ATOMIC_RELAXED);
+    }
+}
+
+static bool run_crew(uint32_t steps)
+{
+    const struct pm_crew_work work = {relay, &steps, 1 + steps % 4, 0, 64, 2 * GROUPS * sizeof(uint32_t)};
+    const char *problem = NULL;
+    return pm_crew_run(team, &work, &problem) == 0 && !problem;
+}
+
 static void run_step(struct pm_job *job)
 {
     struct step *step = (struct step *)job;
@@ -38,6 +75,7 @@ static void run_step(struct pm_job *job)
     for (int i = 0; i < GROUPS; ++i) {
         right &= step->visits[i] == 1;
     }
+    right &= run_crew(*step->steps_done % 7);
     *step->steps_right += right;
     ++*step->steps_done;
     if (step->last) {
@@ -75,8 +113,13 @@ int main(void)
             step->steps_right = &right[s];
             step->serials_ended = &ended;
             step->last = s > 0 && i == ROUNDS - 1;
-            if (pm_serial_submit(serials[s], &step->job) != 0) {
+            /* Every third step is for this thread to run, if those before it have run by then. */
+            const bool will_run = i % 3 == 0 && !step->last;
+            if (pm_serial_submit(serials[s], &step->job, will_run) != 0) {
                 return 2;
+            }
+            if (will_run) {
+                pm_serial_run(serials[s], &step->job);
             }
         }
     }
@@ -87,6 +130,9 @@ int main(void)
     /* Ends the thread of the first serial when its jobs are done. */
     pm_serial_destroy(serials[0]);
     pm_team_destroy(team);
+    if (wrong_values > 0) {
+        return 1;
+    }
     for (int s = 0; s < SERIALS; ++s) {
         printf("serial %d: %d of %d steps right\n", s, right[s], done[s]);
         if (done[s] != ROUNDS || right[s] != ROUNDS) {

@@ -1,0 +1,92 @@
+// What a twin of a matrix cell works out once for a dispatch, and how it reads the table of steps.
+//
+// A cell runs in one or two stages, as its kernel's phases. The gates of a stage for a panel's channels lie side by side,
+// see matrix_place_of; a sum starts at the bias and adds the input's products, then those of the recurrent terms, in the
+// order of their channels. Nothing changes that order, so that a row's results depend on neither the batch around it nor
+// the threads.
+#ifndef TWIN_MATRIX_PLAN_H
+#define TWIN_MATRIX_PLAN_H
+#include "params.h"
+#include "twin.h"
+#include "vector.h"
+
+namespace {
+namespace twin {
+
+// What recurrent terms multiply: [channel / 4][row][4], kept by the twin while a sequence runs.
+enum matrix_operand { OPERAND_OUTPUT, OPERAND_MEMORY, OPERAND_RESET, OPERAND_UPDATED, OPERANDS };
+
+// A product of the sums: weights [panel][depth][PANEL] from `first` on.
+struct matrix_term {
+    size_t first;
+    uint32_t depth;             // 0: absent
+    uint32_t group_outputs;     // channels that read the same group of inputs
+    uint32_t index;             // among the kernel's terms
+    matrix_operand operand;
+};
+
+struct matrix_stage {
+    const void *weights;
+    const float *rows;          // [panel][MPSRNN_CHANNEL_ROWS][PANEL]
+    size_t sums;                // where they begin in the shared memory
+    uint32_t gates, panels, panel_channels;
+    uint32_t term_count;
+    matrix_term input, terms[2];
+};
+
+// Places in the shared memory are counted in floats.
+struct matrix_plan {
+    matrix_stage stages[2];
+    uint32_t stage_count;
+    uint32_t rows, blocks;      // of a block of rows that walk the sequence together, and how many blocks there are
+    uint32_t chunk_rows;        // rows of as many steps as have their input projected at once
+    bool is_usual;              // whether the cell's neurons are those that it knows a shorter way for
+    bool packs_weights;         // for this dispatch alone, because the weights are another's results
+    size_t packed_weights[2], packed_rows[2];
+    bool pairs_rows;            // multiplies by Strassen's algorithm where the values allow it
+    size_t input, input_sides, sides;
+    size_t operands[OPERANDS][2];
+};
+static_assert(sizeof(matrix_plan) <= sizeof(msl_plan::words), "a plan must fit");
+
+TWIN_INLINE const matrix_plan &matrix_plan_of(const msl_plan *plan)
+{
+    return *reinterpret_cast<const matrix_plan *>(plan->words);
+}
+
+TWIN_INLINE const mpsrnn_matrix_run &matrix_run_of(const msl_twin_call *call)
+{
+    return *static_cast<const mpsrnn_matrix_run *>(call->dispatch->buffers[MPSRNN_BUFFER_RUN].contents);
+}
+
+TWIN_INLINE const mpsrnn_matrix_step *matrix_steps_of(const msl_twin_call *call)
+{
+    return static_cast<const mpsrnn_matrix_step *>(call->dispatch->buffers[MPSRNN_BUFFER_STEPS].contents);
+}
+
+struct matrix_bindings {
+    int params, weights, channels;
+};
+
+TWIN_INLINE matrix_bindings matrix_bindings_of(int stage)
+{
+    return stage == 0 ? matrix_bindings{MPSRNN_BUFFER_PARAMS, MPSRNN_BUFFER_WEIGHTS, MPSRNN_BUFFER_CHANNELS}
+                      : matrix_bindings{MPSRNN_BUFFER_OUTPUT_PARAMS, MPSRNN_BUFFER_OUTPUT_WEIGHTS,
+                                        MPSRNN_BUFFER_OUTPUT_CHANNELS};
+}
+
+TWIN_INLINE const mpsrnn_cell_params &matrix_params_of(const msl_twin_call *call, int stage)
+{
+    const int index = matrix_bindings_of(stage).params;
+    return *static_cast<const mpsrnn_cell_params *>(call->dispatch->buffers[index].contents);
+}
+
+// Row `row` of a matrix that the table names by address.
+template <class E> TWIN_INLINE E *row_at(uint64_t address, size_t row, size_t stride)
+{
+    return reinterpret_cast<E *>(uintptr_t(address)) + row * stride;
+}
+
+} // namespace twin
+} // namespace
+#endif

@@ -1,0 +1,207 @@
+// From a dispatch of a matrix cell to a plan.
+#ifndef TWIN_MATRIX_PLANNING_H
+#define TWIN_MATRIX_PLANNING_H
+#include "matrix_lstm.h"
+#include "matrix_strassen.h"
+
+namespace {
+namespace twin {
+
+// Rows that are in hand at once: what belongs to them stays in the caches.
+enum { CHUNK_ROWS = 384, BLOCK_ROWS = 384 };
+// Multiplications of a step that make another thread worth meeting for, and about what a thread does of them.
+enum { STEP_SHARE = 16384, MULTIPLICATIONS_PER_NANOSECOND = 40 };
+
+// False: groups that a panel would straddle, which are left to the kernel.
+inline bool add_matrix_term(matrix_term &to, matrix_stage &stage, const mpsrnn_cell_params &p, uint32_t index,
+                            uint32_t inputs, matrix_operand operand, size_t *total)
+{
+    const mpsrnn_term &term = p.terms[index];
+    const bool is_grouped = term.group_source_slices != term.source_slices;
+    to.first = *total;
+    to.index = index;
+    to.operand = operand;
+    to.depth = is_grouped ? term.group_source_slices * 4 : inputs;
+    to.group_outputs = is_grouped ? term.group_output_slices * 4 : UINT32_MAX;
+    *total += size_t(to.depth) * stage.panels * PANEL;
+    return !is_grouped || to.group_outputs % stage.panel_channels == 0;
+}
+
+template <class Cell> bool plan_matrix_stage(matrix_stage &stage, int index, const msl_twin_call *call)
+{
+    const mpsrnn_cell_params &p = matrix_params_of(call, index);
+    stage.gates = Cell::gates(index);
+    stage.panel_channels = VECTORS / stage.gates * LANES;
+    stage.panels = (p.channels + stage.panel_channels - 1) / stage.panel_channels;
+    size_t total = 0;
+    const bool has_input = Cell::has_input(index) && !call->constants[MPSRNN_CONSTANT_UNIT_TRANSFORM];
+    if (has_input && p.terms[0].taps != 0
+        && !add_matrix_term(stage.input, stage, p, 0, p.input_channels, OPERANDS, &total))
+        return false;
+    matrix_source sources[2];
+    const uint32_t count = Cell::sources(index, sources);
+    for (uint32_t i = 0; i < count; ++i) {
+        if (p.terms[sources[i].index].taps == 0)
+            continue;
+        matrix_term &term = stage.terms[stage.term_count++];
+        if (!add_matrix_term(term, stage, p, sources[i].index, p.channels, sources[i].operand, &total))
+            return false;
+    }
+    return true;
+}
+
+// Rows and products of a sum that make the sums of halves worth their while.
+enum { STRASSEN_ROWS = 32, STRASSEN_DEPTH = 256 };
+
+inline bool can_halve(const matrix_term &term)
+{
+    return term.depth >= STRASSEN_DEPTH && term.depth % 8 == 0 && term.group_outputs == UINT32_MAX;
+}
+
+// Whether all steps and stages are large and even enough for Strassen's algorithm. If so, places the terms' weights.
+inline bool pair_matrix_rows(matrix_plan &plan, const msl_twin_call *call)
+{
+    const mpsrnn_matrix_run &run = matrix_run_of(call);
+    const mpsrnn_matrix_step *steps = matrix_steps_of(call);
+    if (plan.packs_weights || plan.blocks != 1 || plan.rows < STRASSEN_ROWS || plan.rows % 4 != 0)
+        return false;
+    for (uint32_t t = run.first_step; t < run.last_step; ++t)
+        if (steps[t].rows != plan.rows || (steps[t].state_rows != 0 && steps[t].state_rows != plan.rows))
+            return false;
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        matrix_stage &stage = plan.stages[s];
+        if (stage.panels % 2 != 0 || stage.term_count != 1 || !can_halve(stage.input) || !can_halve(stage.terms[0]))
+            return false;
+    }
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        matrix_stage &stage = plan.stages[s];
+        stage.terms[0].first = size_t(stage.input.depth) / 2 * STRASSEN_BLOCKS * PANEL * (stage.panels / 2);
+    }
+    return true;
+}
+
+// How many rows there are; 0 if the steps do not follow one another as those of one sequence do.
+inline uint32_t count_matrix_rows(const msl_twin_call *call, uint32_t slices)
+{
+    const mpsrnn_matrix_run &run = matrix_run_of(call);
+    const mpsrnn_matrix_step *steps = matrix_steps_of(call);
+    uint32_t most = 0;
+    for (uint32_t t = run.first_step; t < run.last_step; ++t) {
+        const mpsrnn_matrix_step &step = steps[t];
+        most = step.rows > most ? step.rows : most;
+        most = step.state_rows > most ? step.state_rows : most;
+        if (t > run.first_step
+            && (step.output_in != steps[t - 1].output || step.output_in_stride != slices * 4
+                || step.memory_in != steps[t - 1].memory))
+            return 0;
+    }
+    return most;
+}
+
+// Lays out the shared memory.
+inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_call *call)
+{
+    const mpsrnn_cell_params &p = matrix_params_of(call, 0);
+    size_t total = 0;
+    const auto reserve = [&total](size_t floats) {
+        const size_t start = total;
+        total += (floats + 15) / 16 * 16;
+        return start;
+    };
+    const size_t operand = size_t(p.slices) * plan.rows * 4 + LANES;
+    bool is_needed[OPERANDS] = {};
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        matrix_stage &stage = plan.stages[s];
+        stage.sums = reserve(size_t(stage.panels) * plan.chunk_rows * PANEL);
+        for (uint32_t i = 0; i < stage.term_count; ++i)
+            is_needed[stage.terms[i].operand] = true;
+        if (plan.packs_weights) {
+            plan.packed_weights[s] = reserve(matrix_weight_count(stage));
+            plan.packed_rows[s] = reserve(matrix_row_count(stage));
+        }
+    }
+    if (plan.pairs_rows) {
+        plan.input_sides = reserve(size_t(p.input_channels) / 4 * STRASSEN_SIDES * plan.chunk_rows);
+        plan.sides = reserve(size_t(p.channels) / 4 * STRASSEN_SIDES * plan.rows);
+    }
+    plan.input = reserve((size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4);
+    for (int i = 0; i < OPERANDS; ++i)
+        for (int turn = 0; turn < 2; ++turn) {
+            // What the stages of a step hand on to each other is needed only once.
+            const bool is_own = turn == 0 || i == OPERAND_OUTPUT || i == OPERAND_MEMORY;
+            plan.operands[i][turn] = !is_needed[i] ? SIZE_MAX : is_own ? reserve(operand) : plan.operands[i][0];
+        }
+    out->shared = total * sizeof(float);
+    const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * 3 * PANEL : 0;
+    out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
+}
+
+inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const msl_twin_call *call)
+{
+    const mpsrnn_matrix_run &run = matrix_run_of(call);
+    uint64_t step = 0;
+    uint32_t panels = 1;
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        step += uint64_t(matrix_weight_count(plan.stages[s])) * plan.rows * plan.blocks;
+        panels = plan.stages[s].panels > panels ? plan.stages[s].panels : panels;
+    }
+    const uint64_t threads = step / STEP_SHARE < panels ? step / STEP_SHARE : panels;
+    out->items = threads > 1 ? size_t(threads) : 1;
+    out->cost = step * (run.last_step - run.first_step) / MULTIPLICATIONS_PER_NANOSECOND + 1;
+}
+
+// T: the kernel's weights; W: the panels'.
+template <class T, class W> bool derive_matrix(matrix_plan &plan, const msl_twin_call *call)
+{
+    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+        matrix_stage &stage = plan.stages[s];
+        const matrix_packing packing = {call, &stage, int(s)};
+        const matrix_bindings bindings = matrix_bindings_of(int(s));
+        const msl_buffer *buffers = call->dispatch->buffers;
+        const size_t count = matrix_weight_count(stage);
+        stage.weights = plan.pairs_rows
+                            ? msl_derived(&buffers[bindings.weights], 32, count / 4 * STRASSEN_BLOCKS * sizeof(float),
+                                          derive_strassen_panels<T>, &packing)
+                            : msl_derived(&buffers[bindings.weights], 16 + sizeof(W), (count + 1) * sizeof(W),
+                                          derive_matrix_panels<T, W>, &packing);
+        stage.rows = static_cast<const float *>(msl_derived(&buffers[bindings.channels], 16,
+                                                            matrix_row_count(stage) * sizeof(float),
+                                                            derive_matrix_rows, &packing));
+        if (!stage.weights || !stage.rows)
+            return false;
+    }
+    return true;
+}
+
+template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_call *call)
+{
+    const mpsrnn_matrix_run &run = matrix_run_of(call);
+    matrix_plan plan = {};
+    plan.stage_count = Cell::stages(call);
+    if (run.first_phase != 0 || run.last_phase != plan.stage_count || run.first_step >= run.last_step)
+        return false;
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
+        if (!plan_matrix_stage<Cell>(plan.stages[s], int(s), call))
+            return false;
+    const uint32_t rows = count_matrix_rows(call, matrix_params_of(call, 0).slices);
+    if (rows == 0)
+        return false;
+    plan.blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    plan.rows = (rows + plan.blocks - 1) / plan.blocks;
+    const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
+    plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
+    plan.packs_weights = call->constants[MPSRNN_CONSTANT_KEEPS_SUMS];
+    plan.is_usual = Cell::has_usual_neurons(call);
+    plan.pairs_rows = pair_matrix_rows(plan, call);
+    if (!plan.packs_weights
+        && !(plan.rows == 1 ? derive_matrix<T, T>(plan, call) : derive_matrix<T, float>(plan, call)))
+        return false;
+    place_matrix_plan(plan, out, call);
+    estimate_matrix_work(plan, out, call);
+    memcpy(out->words, &plan, sizeof plan);
+    return true;
+}
+
+} // namespace twin
+} // namespace
+#endif

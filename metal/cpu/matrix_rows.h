@@ -1,0 +1,97 @@
+// Rows of matrices: parts of them as vectors, and whole ones as operands of a multiplication.
+#ifndef TWIN_MATRIX_ROWS_H
+#define TWIN_MATRIX_ROWS_H
+#include "matrix_plan.h"
+#include "surface.h"
+
+namespace {
+namespace twin {
+
+// As half values lie in memory.
+typedef uint16_t half_bits;
+
+// `count` channels from channel `first` on, at most a vector of them.
+struct lanes {
+    uint32_t first;
+    int count;
+};
+
+// Zeros beyond the last.
+TWIN_INLINE vf load_lanes(const float *row, lanes at)
+{
+    if (at.count == LANES)
+        return load(row + at.first);
+    float values[LANES] = {};
+    for (int i = 0; i < at.count; ++i)
+        values[i] = row[at.first + i];
+    return load(values);
+}
+
+TWIN_INLINE void store_lanes(float *row, lanes at, vf value)
+{
+    if (at.count == LANES) {
+        store(row + at.first, value);
+        return;
+    }
+    for (int i = 0; i < at.count; ++i)
+        row[at.first + i] = value[i];
+}
+
+TWIN_INLINE void store_lanes(half_bits *row, lanes at, vf value)
+{
+    for (int i = 0; i < TEXELS; ++i) {
+        const uint64_t halves = msl::float_to_half(part(value, i));
+        const int left = at.count - i * 4;
+        if (left >= 4)
+            memcpy(row + at.first + i * 4, &halves, sizeof halves);
+        else
+            for (int k = 0; k < left; ++k)
+                row[at.first + i * 4 + k] = half_bits(halves >> 16 * k);
+    }
+}
+
+TWIN_INLINE f4 load_four(const float *from) { return load4(from); }
+
+TWIN_INLINE f4 load_four(const half_bits *from)
+{
+    uint64_t halves;
+    memcpy(&halves, from, sizeof halves);
+    return msl::half_to_float(halves);
+}
+
+// Puts `value` into an operand of `slices` slices, `step` floats each. Behind that of one row is room for a vector.
+TWIN_INLINE void store_operand(float *operand, size_t step, uint32_t slices, size_t row, lanes at, vf value)
+{
+    if (step == 4) {
+        store(operand + at.first, value);
+        return;
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < TEXELS; ++i) {
+        if (at.first / 4 + i < slices) {
+            const f4 four = part(value, i);
+            memcpy(operand + (at.first / 4 + i) * step + row * 4, &four, sizeof four);
+        }
+    }
+}
+
+// Packs a row of `channels` elements as row `row` of an operand; what its last slice has too many becomes zero.
+template <class E> void pack_operand_row(float *operand, size_t step, size_t row, const E *from, uint32_t channels)
+{
+    float *to = operand + row * 4;
+    uint32_t c = 0;
+    for (; c + 4 <= channels; c += 4, to += step) {
+        const f4 four = load_four(from + c);
+        memcpy(to, &four, sizeof four);
+    }
+    if (c < channels) {
+        E rest[4] = {};
+        memcpy(rest, from + c, (channels - c) * sizeof(E));
+        const f4 four = load_four(rest);
+        memcpy(to, &four, sizeof four);
+    }
+}
+
+} // namespace twin
+} // namespace
+#endif

@@ -1,0 +1,417 @@
+// How the members of a crew walk a sequence together: the input's products of several steps at once, then step by step
+// what depends on the step before. Each member makes the panels that fall to it.
+#ifndef TWIN_MATRIX_RUN_H
+#define TWIN_MATRIX_RUN_H
+#include "matrix_planning.h"
+
+namespace {
+namespace twin {
+
+struct share {
+    uint32_t begin, end;
+};
+
+// This member's part of `count`.
+TWIN_INLINE share share_of(const msl_crew_member *member, uint32_t count)
+{
+    return {uint32_t(size_t(count) * member->index / member->count),
+            uint32_t(size_t(count) * (member->index + 1) / member->count)};
+}
+
+// Steps whose input is projected at once, and their rows.
+struct chunk {
+    uint32_t begin, end, rows;
+};
+
+// W: the elements of the panels.
+template <class Cell, class W> class matrix_walk {
+public:
+    matrix_walk(const msl_plan *p, const msl_twin_call *c, msl_crew_member *m)
+        : plan(matrix_plan_of(p)), call(*c), cell(*c, plan), params(cell.params), steps(matrix_steps_of(c)),
+          run(matrix_run_of(c)), member(m), shared(static_cast<float *>(m->shared)),
+          scratch(static_cast<float *>(m->workspace))
+    {
+        for (uint32_t s = 0; s < plan.stage_count; ++s) {
+            weights[s] = plan.packs_weights ? reinterpret_cast<const W *>(shared + plan.packed_weights[s])
+                                            : static_cast<const W *>(plan.stages[s].weights);
+            channel_rows[s] = plan.packs_weights ? shared + plan.packed_rows[s] : plan.stages[s].rows;
+        }
+    }
+
+    template <class T> void pack_weights() const
+    {
+        for (uint32_t s = 0; s < plan.stage_count; ++s) {
+            const matrix_stage &stage = plan.stages[s];
+            const matrix_packing packing = {&call, &stage, int(s)};
+            const share own = share_of(member, stage.panels);
+            pack_matrix_panels<T>(const_cast<W *>(weights[s]), packing, own.begin, own.end);
+            pack_matrix_rows(const_cast<float *>(channel_rows[s]), packing, own.begin, own.end);
+        }
+    }
+
+    // Walks the sequence for all rows. Returns early if the crew does.
+    void walk()
+    {
+        for (uint32_t block = 0; block < plan.blocks; ++block) {
+            base = size_t(block) * plan.rows;
+            is_last_block = block + 1 == plan.blocks;
+            if (!walk_block())
+                return;
+        }
+    }
+
+private:
+    // Rows of the block that a number of the batch's rows stands for.
+    TWIN_INLINE uint32_t rows_of_block(uint32_t rows) const
+    {
+        return rows <= base ? 0 : rows - base < plan.rows ? uint32_t(rows - base) : plan.rows;
+    }
+
+    TWIN_INLINE uint32_t running(uint32_t step) const { return rows_of_block(steps[step].rows); }
+
+    bool walk_block()
+    {
+        for (chunk c = {run.first_step, run.first_step, 0}; c.end < run.last_step;) {
+            c.begin = c.end;
+            c.rows = 0;
+            do
+                c.rows += running(c.end++);
+            while (c.end < run.last_step && c.rows + running(c.end) <= plan.chunk_rows);
+            if (!walk_chunk(c))
+                return false;
+        }
+        return true;
+    }
+
+    bool walk_chunk(const chunk &c)
+    {
+        if (c.begin == run.first_step)
+            pack_state();
+        pack_input(c);
+        bool is_paired = plan.pairs_rows;
+        if (!msl_meet(member)
+            || !add_sides(plan.input_sides, shared + plan.input, params.input_channels, c.rows, &is_paired))
+            return false;
+        for (uint32_t s = 0; s < plan.stage_count; ++s)
+            plan.pairs_rows ? project_pairs(c, int(s), is_paired) : project(c, int(s));
+        uint32_t first = 0;
+        for (uint32_t t = c.begin; t < c.end; ++t) {
+            for (uint32_t s = 0; s < plan.stage_count; ++s) {
+                if (!run_stage(c, t, int(s), first))
+                    return false;
+                const bool is_last = is_last_block && t + 1 == run.last_step && s + 1 == plan.stage_count;
+                if (!is_last && !msl_meet(member))
+                    return false;
+            }
+            first += running(t);
+        }
+        return true;
+    }
+
+    float *operand(int index, uint32_t turn) const
+    {
+        const size_t place = plan.operands[index][turn % 2];
+        return place == SIZE_MAX ? nullptr : shared + place;
+    }
+
+    // The caller's state, of which the first step reads operands.
+    void pack_state()
+    {
+        const mpsrnn_matrix_step &step = steps[run.first_step];
+        const share own = share_of(member, rows_of_block(step.state_rows));
+        float *output = operand(OPERAND_OUTPUT, run.first_step), *memory = operand(OPERAND_MEMORY, run.first_step);
+        for (uint32_t r = own.begin; r < own.end; ++r) {
+            if (output)
+                pack_operand_row(output, cell.operand_step, r,
+                                 row_at<const float>(step.output_in, base + r, step.output_in_stride), params.channels);
+            if (memory)
+                pack_operand_row(memory, cell.operand_step, r,
+                                 row_at<const float>(step.memory_in, base + r, step.memory_in_stride), params.channels);
+        }
+    }
+
+    // Where row r of a step, whose rows begin with row `first` of the chunk, lies in it: in upper and lower halves where
+    // rows are paired, so that it is always the same ones.
+    TWIN_INLINE size_t place_in(const chunk &c, uint32_t first, uint32_t r) const
+    {
+        if (!plan.pairs_rows)
+            return first + r;
+        return r < plan.rows / 2 ? first / 2 + r : c.rows / 2 + first / 2 + r - plan.rows / 2;
+    }
+
+    // Prepares an operand for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
+    bool add_sides(size_t sides, const float *values, uint32_t depth, size_t rows, bool *is_paired) const
+    {
+        if (!plan.pairs_rows)
+            return true;
+        *is_paired = are_of_a_size(values, depth, rows, scratch);
+        if (!*is_paired)
+            return true;
+        const share own = share_of(member, depth / 8);
+        add_strassen_sides(shared + sides, values, depth, rows, own.begin, own.end);
+        return msl_meet(member);
+    }
+
+    TWIN_INLINE void multiply_pair(const strassen_product &p, bool is_paired) const
+    {
+        is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
+    }
+
+    // The sums of a pair of panels, from row `first` of the chunk on.
+    strassen_product pair_of(const chunk &c, int s, uint32_t pair, const matrix_term &term, uint32_t first) const
+    {
+        const uint32_t pairs = plan.stages[s].panels / 2;
+        float *left = sums_of(s, c, pair) + size_t(first) / 2 * PANEL;
+        float *right = sums_of(s, c, pair + pairs) + size_t(first) / 2 * PANEL;
+        const size_t half = size_t(c.rows) / 2 * PANEL, weights_of_pair = size_t(term.depth) / 2 * STRASSEN_BLOCKS * PANEL;
+        strassen_product p = {};
+        p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair;
+        p.depth = term.depth;
+        p.upper[0] = left;
+        p.upper[1] = right;
+        p.lower[0] = left + half;
+        p.lower[1] = right + half;
+        return p;
+    }
+
+    void project_pairs(const chunk &c, int s, bool is_paired) const
+    {
+        const uint32_t pairs = plan.stages[s].panels / 2;
+        const share own = share_of(member, pairs);
+        for (uint32_t pair = own.begin; pair < own.end; ++pair) {
+            start_sums(c, s, pair);
+            start_sums(c, s, pair + pairs);
+            strassen_product p = pair_of(c, s, pair, plan.stages[s].input, 0);
+            p.values = shared + plan.input;
+            p.sides = shared + plan.input_sides;
+            p.rows = c.rows;
+            multiply_pair(p, is_paired);
+        }
+    }
+
+    // A stage of a step, where rows are paired. False: the crew goes on without us.
+    bool run_pairs(const chunk &c, const matrix_stage_step &in, uint32_t t, uint32_t first) const
+    {
+        const matrix_stage &stage = plan.stages[in.stage];
+        const uint32_t pairs = stage.panels / 2;
+        const float *values = operand(stage.terms[0].operand, t);
+        const bool has_state = in.table.state_rows != 0;
+        bool is_paired = false;
+        if (has_state && !add_sides(plan.sides, values, params.channels, plan.rows, &is_paired))
+            return false;
+        const share own = share_of(member, pairs);
+        for (uint32_t i = own.begin; i < own.end; ++i) {
+            const uint32_t pair = t % 2 ? own.end - 1 - (i - own.begin) : i;
+            strassen_product p = pair_of(c, in.stage, pair, stage.terms[0], first);
+            p.values = values;
+            p.sides = shared + plan.sides;
+            p.rows = plan.rows;
+            if (has_state)
+                multiply_pair(p, is_paired);
+            finish(c, in, first, pair, pair + 1);
+            finish(c, in, first, pair + pairs, pair + pairs + 1);
+        }
+        return true;
+    }
+
+    template <class E> void pack_input_rows(const chunk &c) const
+    {
+        const share own = share_of(member, c.rows);
+        uint32_t first = 0;
+        for (uint32_t t = c.begin; t < c.end; first += running(t++))
+            for (uint32_t r = 0; r < running(t); ++r)
+                if (first + r >= own.begin && first + r < own.end)
+                    pack_operand_row(shared + plan.input, size_t(c.rows) * 4, place_in(c, first, r),
+                                     row_at<const E>(steps[t].source, base + r, steps[t].source_stride),
+                                     params.input_channels);
+    }
+
+    void pack_input(const chunk &c) const
+    {
+        if (call.constants[MPSRNN_CONSTANT_SOURCE_HALF])
+            pack_input_rows<half_bits>(c);
+        else
+            pack_input_rows<float>(c);
+    }
+
+    TWIN_INLINE float *sums_of(int stage, const chunk &c, uint32_t panel) const
+    {
+        return shared + plan.stages[stage].sums + size_t(panel) * c.rows * PANEL;
+    }
+
+    TWIN_INLINE const float *bias_of(int stage, uint32_t panel) const
+    {
+        return channel_rows[stage] + (size_t(panel) * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_BIAS) * PANEL;
+    }
+
+    // First input channel that a panel reads of a term.
+    TWIN_INLINE static uint32_t first_input(const matrix_stage &stage, const matrix_term &term, uint32_t panel)
+    {
+        return panel * stage.panel_channels / term.group_outputs * term.depth;
+    }
+
+    TWIN_INLINE static bool reads_same_inputs(const matrix_stage &stage, const matrix_term &term, uint32_t panel)
+    {
+        return first_input(stage, term, panel) == first_input(stage, term, panel + 1);
+    }
+
+    // Starts the sums of all rows of a chunk: the bias and what the input adds.
+    void project(const chunk &c, int s) const
+    {
+        const matrix_stage &stage = plan.stages[s];
+        const matrix_term &term = stage.input;
+        const share own = share_of(member, stage.panels);
+        for (uint32_t panel = own.begin; panel < own.end;) {
+            if (term.depth == 0) {
+                start_sums(c, s, panel++);
+                continue;
+            }
+            const uint32_t pair = c.rows == 1 && panel + 1 < own.end && reads_same_inputs(stage, term, panel) ? 2 : 1;
+            matrix_product<W> p = {weights[s] + term.first + size_t(panel) * term.depth * PANEL,
+                                   shared + plan.input + first_input(stage, term, panel) * size_t(c.rows),
+                                   size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel)};
+            if (c.rows == 1) {
+                p.start_step = MPSRNN_CHANNEL_ROWS * PANEL;
+                multiply_row(p, pair, PANEL);
+            } else {
+                multiply_many(p, c.rows, scratch);
+            }
+            panel += pair;
+        }
+    }
+
+    // The bias and, in unit-transform mode, the input itself.
+    void start_sums(const chunk &c, int s, uint32_t panel) const
+    {
+        const matrix_stage &stage = plan.stages[s];
+        const bool adds_input = Cell::has_input(s) && call.constants[MPSRNN_CONSTANT_UNIT_TRANSFORM];
+        const float *bias = bias_of(s, panel);
+        const uint32_t vectors = VECTORS / stage.gates;
+        for (uint32_t row = 0; row < c.rows; ++row)
+            for (uint32_t v = 0; v < VECTORS; ++v) {
+                const uint32_t slice = (panel * stage.panel_channels + v % vectors * LANES) / 4;
+                f4 parts[TEXELS] = {};
+                for (uint32_t i = 0; i < TEXELS && adds_input; ++i)
+                    if (slice + i < params.slices)
+                        parts[i] = load4(shared + plan.input + (size_t(slice + i) * c.rows + row) * 4);
+                store(sums_of(s, c, panel) + size_t(row) * PANEL + v * LANES, load(bias + v * LANES) + join(parts));
+            }
+    }
+
+    // One stage of one step, whose rows begin with row `first` of the chunk. False: the crew goes on without us.
+    bool run_stage(const chunk &c, uint32_t t, int s, uint32_t first) const
+    {
+        const matrix_stage &stage = plan.stages[s];
+        const share own = share_of(member, stage.panels);
+        float *after[OPERANDS];
+        for (int i = 0; i < OPERANDS; ++i)
+            after[i] = operand(i, t + 1);
+        const matrix_stage_step in = {steps[t], s, size_t(VECTORS / stage.gates) * LANES, after};
+        if (plan.pairs_rows)
+            return run_pairs(c, in, t, first);
+        // To and fro: what a step reads last is still in the cache when the next begins.
+        const bool is_reverse = t % 2;
+        for (uint32_t done = 0; done < own.end - own.begin;) {
+            const uint32_t left = own.end - own.begin - done, pair = plan.rows == 1 && left > 1 ? 2 : 1;
+            const uint32_t panel = is_reverse ? own.end - done - pair : own.begin + done;
+            add_terms(c, t, s, first, panel, pair);
+            finish(c, in, first, panel, panel + pair);
+            done += pair;
+        }
+        return true;
+    }
+
+    // Adds the recurrent products of `pair` panels, of the rows that have a state to multiply.
+    void add_terms(const chunk &c, uint32_t t, int s, uint32_t first, uint32_t panel, uint32_t pair) const
+    {
+        const matrix_stage &stage = plan.stages[s];
+        const uint32_t stateful = rows_of_block(steps[t].state_rows), rows = running(t);
+        for (uint32_t i = 0; i < stage.term_count; ++i) {
+            const matrix_term &term = stage.terms[i];
+            // The new memory is a product's source of the second stage only; it is there for all rows.
+            const bool is_new = s == 1 && term.operand == OPERAND_MEMORY;
+            const uint32_t count = is_new || rows < stateful ? rows : stateful;
+            if (count == 0)
+                continue;
+            float *sums = sums_of(s, c, panel) + size_t(first) * PANEL;
+            const float *values = operand(term.operand, t + is_new) + first_input(stage, term, panel) * size_t(plan.rows);
+            const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
+            matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums};
+            if (plan.rows > 1) {
+                multiply_many(p, count, scratch);
+            } else if (pair == 2 && reads_same_inputs(stage, term, panel)) {
+                p.start_step = size_t(c.rows) * PANEL;
+                multiply_row(p, 2, p.start_step);
+            } else {
+                for (uint32_t k = 0; k < pair; ++k) {
+                    multiply_row(p, 1, 0);
+                    p.weights += size_t(term.depth) * PANEL;
+                    p.start = p.sums += size_t(c.rows) * PANEL;
+                    p.values = operand(term.operand, t + is_new) + first_input(stage, term, panel + 1);
+                }
+            }
+        }
+    }
+
+    // Makes of the sums of panels what the cell makes of them.
+    void finish(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t end) const
+    {
+        enum { PARTS = 8 };
+        const matrix_stage &stage = plan.stages[in.stage];
+        const uint32_t stateful = rows_of_block(in.table.state_rows), rows = rows_of_block(in.table.rows);
+        matrix_part parts[PARTS];
+        int count = 0;
+        for (; panel < end; ++panel) {
+            const float *sums = sums_of(in.stage, c, panel);
+            const float *own_rows = channel_rows[in.stage] + size_t(panel) * MPSRNN_CHANNEL_ROWS * PANEL;
+            const uint32_t channel = panel * stage.panel_channels;
+            for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LANES) {
+                const uint32_t left = params.channels - channel - v;
+                const lanes at = {channel + v, left < LANES ? int(left) : int(LANES)};
+                for (uint32_t r = 0; r < rows || r < stateful; ++r) {
+                    parts[count++] = {&in, base + r, r, at, r < rows, r < stateful,
+                                      sums + place_in(c, first, r) * PANEL + v, own_rows + v};
+                    if (count == PARTS) {
+                        cell.finish(parts, count);
+                        count = 0;
+                    }
+                }
+            }
+        }
+        cell.finish(parts, count);
+    }
+
+    const matrix_plan &plan;
+    const msl_twin_call &call;
+    const Cell cell;
+    const mpsrnn_cell_params &params;
+    const mpsrnn_matrix_step *const steps;
+    const mpsrnn_matrix_run &run;
+    msl_crew_member *const member;
+    float *const shared, *const scratch;
+    const W *weights[2];
+    const float *channel_rows[2];
+    size_t base = 0;
+    bool is_last_block = true;
+};
+
+template <class Cell, class T, class W> void walk_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
+{
+    matrix_walk<Cell, W> walk(plan, call, member);
+    if (matrix_plan_of(plan).packs_weights)
+        walk.template pack_weights<T>();
+    walk.walk();
+}
+
+template <class Cell, class T> void run_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
+{
+    const matrix_plan &p = matrix_plan_of(plan);
+    if (p.rows == 1 && !p.packs_weights)
+        walk_matrix<Cell, T, T>(plan, call, member);
+    else
+        walk_matrix<Cell, T, float>(plan, call, member);
+}
+
+} // namespace twin
+} // namespace
+#endif
