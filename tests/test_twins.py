@@ -62,6 +62,9 @@ SHAPES = [
 ]
 
 
+SHARED = [Shape(3, 24, (3, 3), 37, 41), Shape(3, 24, (5, 5), 19, 40), Shape(3, 24, (7, 1), 29, 60)]
+
+
 def lstm(shape: Shape, seed: int = 0) -> tuple[mps.MPSLSTMDescriptor, oracle.LSTM]:
     """The layer's descriptor and the oracle's cell, with the same weights."""
     rng = np.random.default_rng(seed)
@@ -76,13 +79,15 @@ def lstm(shape: Shape, seed: int = 0) -> tuple[mps.MPSLSTMDescriptor, oracle.LST
             weights = rng.standard_normal((shape.outputs, height, width, depth)) / np.sqrt(height * width * depth)
             slots[kind] = oracle.Slot(weights.astype(np.float32), shape.dilation, shape.groups)
         bias = rng.standard_normal(shape.outputs).astype(np.float32)
-        geometry = {"dilation_rate": shape.dilation, "groups": shape.groups}
         activation = mps.MPSNNNeuronDescriptor.cnn_neuron_descriptor(neuron, 1.0, 1.0)
-        sources = {
-            "input": mps.ArrayDataSource(slots["input"].weights, bias, activation, **geometry),
-            "recurrent": mps.ArrayDataSource(slots["recurrent"].weights, **geometry),
-        }
-        for kind, source in sources.items():
+        for kind, slot in slots.items():
+            source = mps.ArrayDataSource(
+                slot.weights,
+                bias if kind == "input" else None,
+                activation if kind == "input" else None,
+                dilation_rate=shape.dilation,
+                groups=shape.groups,
+            )
             setattr(made, f"{name}_{kind}_weights", source)
         gates[name] = oracle.Gate(slots["input"], bias, oracle.Neuron(int(neuron), 1.0, 1.0), slots["recurrent"])
     return made, oracle.LSTM(inputs=shape.inputs, outputs=shape.outputs, float32_weights=True, **gates)
@@ -104,7 +109,9 @@ def test_every_shape_is_within_its_bound(each_build: mps.MTLDevice, shape: Shape
         oracle.assert_close(output, state.h, f"output {t}")
 
 
-@pytest.mark.parametrize("shape", [Shape(3, 24, (3, 3), 37, 41), Shape(3, 24, (5, 5), 19, 40), Shape(3, 24, (7, 1), 29, 60)])
+@pytest.mark.parametrize(
+    "shape", [Shape(3, 24, (3, 3), 37, 41), Shape(3, 24, (5, 5), 19, 40), Shape(3, 24, (7, 1), 29, 60)]
+)
 def test_results_do_not_depend_on_the_number_of_threads(each_build: mps.MTLDevice, shape: Shape) -> None:
     layer = mps.MPSRNNImageInferenceLayer(each_build, lstm(shape)[0])
     x = frames(shape)
