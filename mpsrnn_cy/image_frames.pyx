@@ -44,20 +44,20 @@ cdef class ImageFrames:
         cdef ImageStateHandle owner = None if state is None else (<MPSRNNRecurrentImageState>state)._handle()
         cdef native.mpsrnn_image_state state_in = NULL if owner is None else owner._h
         cdef size_t first, count
-        cdef bint is_last
+        cdef bint goes_on
         cdef cnp.ndarray group
         cdef const char *read
         cdef char *written = <char *>cnp.PyArray_DATA(outputs)
         cdef size_t written_bytes = <size_t>cnp.PyArray_NBYTES(outputs) // self._count
         for first in range(0, self._count, self._group):
             count = min(self._group, self._count - first)
-            is_last = first + count == self._count
+            goes_on = first + count < self._count
             group = np.ascontiguousarray(self._frames[first : first + count])
             read = <const char *>cnp.PyArray_DATA(group)
             with nogil:
                 status = _write(self, read, <size_t>cnp.PyArray_NBYTES(group) // count, count, &error)
                 if status == native.MPSRNN_STATUS_OK:
-                    status = _run(self, layer, queue._h, count, state_in, wants_state or not is_last, not is_last, &error)
+                    status = _run(self, layer, queue._h, count, state_in, wants_state or goes_on, goes_on, &error)
                 if status == native.MPSRNN_STATUS_OK:
                     status = _read(self, written + first * written_bytes, written_bytes, count, &error)
             check(status, &error)

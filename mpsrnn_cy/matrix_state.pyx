@@ -124,7 +124,8 @@ cdef MPSMatrix _matrix(MPSRNNRecurrentMatrixState state, const native.mpsrnn_mat
     if view.columns == 0:
         return None
     size = MPSDataType.FLOAT32.element_size
-    layout = Layout(MPSDataType.FLOAT32, (1, view.rows, view.columns), (view.rows * view.row_bytes, view.row_bytes, size))
+    shape, strides = [1, view.rows, view.columns], [view.rows * view.row_bytes, view.row_bytes, size]
+    layout = Layout(MPSDataType.FLOAT32, tuple(shape), tuple(strides))
     return matrix_over(layout, state._storage(), view.offset, state._read_count)
 
 

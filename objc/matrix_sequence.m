@@ -8,7 +8,6 @@
  * leaves the command buffer as it was. */
 #import "shim.h"
 #import "platform.h"
-#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- Steps and what they use ---- */
@@ -218,37 +217,11 @@ static void fill_table(const mcy_matrix_sequence *q)
     }
 }
 
-static uint32_t rows_per_thread(const mcy_matrix_sequence *q)
-{
-    return q->rows < MPSRNN_ROWS_PER_THREAD ? 1 : MPSRNN_ROWS_PER_THREAD;
-}
-
-static mpsrnn_status make_pipeline(const mcy_matrix_sequence *q, size_t layer, mpsrnn_error *error)
-{
-    const mcy_cell *cell = q->cells[layer];
-    const BOOL has_destination = is_last(q, layer) && q->destinations;
-    mcy_constants constants = cell->stages[0]->constants;
-    if (cell->kind == MPSRNN_CELL_GRU) {
-        constants.values[MPSRNN_CONSTANT_NEURON_2] = cell->stages[1]->constants.values[MPSRNN_CONSTANT_NEURON_0];
-    }
-    constants.values[MPSRNN_CONSTANT_SOURCE_HALF] = layer == 0 && q->sources[0].data_type == MPSRNN_FLOAT16;
-    constants.values[MPSRNN_CONSTANT_HAS_DESTINATION] = has_destination;
-    constants.values[MPSRNN_CONSTANT_DESTINATION_HALF] = has_destination
-                                                      && q->destinations[0].data_type == MPSRNN_FLOAT16;
-    constants.values[MPSRNN_CONSTANT_ADDS] = has_destination && q->addend;
-    constants.values[MPSRNN_CONSTANT_KEEPS_SUMS] = q->records && q->records[0].sums.buffer;
-    char library[32], name[64];
-    snprintf(library, sizeof library, "matrix_%s", cell->library);
-    snprintf(name, sizeof name, "%s_%s_%u", library, cell->stages[0]->float32_weights ? "float" : "half",
-             rows_per_thread(q));
-    return mcy_device_pipeline(q->device, library, name, &constants, &q->pipelines[layer], error);
-}
-
 mpsrnn_status mcy_matrix_sequence_prepare(mcy_matrix_sequence *q, mpsrnn_error *error)
 {
     mpsrnn_status status = make_memory(q, error);
     for (size_t l = 0; l < q->cell_count && status == MPSRNN_STATUS_OK; ++l) {
-        status = make_pipeline(q, l, error);
+        status = mcy_matrix_pipeline(q, l, &q->pipelines[l], error);
     }
     if (status == MPSRNN_STATUS_OK) {
         fill_table(q);
@@ -334,7 +307,7 @@ static void bind_stage(const mcy_matrix_sequence *q, const mcy_cell *cell, size_
 static void dispatch_run(const mcy_matrix_sequence *q, const mpsrnn_matrix_run *run, uint32_t rows, uint32_t width,
                          uint32_t threads)
 {
-    const uint32_t block = rows_per_thread(q);
+    const uint32_t block = mcy_matrix_rows_per_thread(q);
     [q->command->encoder setBytes:run length:sizeof *run atIndex:MPSRNN_BUFFER_RUN];
     mcy_command_dispatch_threadgroups(q->command, width, rows / block + (rows % block != 0), threads);
 }

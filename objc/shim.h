@@ -164,7 +164,7 @@ mpsrnn_status mcy_buffer_create_with_bytes(MCYDevice *device, const void *bytes,
 
 /* ---- stage.m ---- */
 
-enum { MCY_STAGE_VARIANTS = 8 };
+enum { MCY_STAGE_VARIANTS = 8, MCY_MATRIX_VARIANTS = 64 };
 
 /* One kernel of a cell with its weights: what one dispatch of one time step needs besides images. */
 @interface MCYStage : NSObject {
@@ -175,6 +175,7 @@ enum { MCY_STAGE_VARIANTS = 8 };
     mcy_constants constants;                    /* all but those of a single step */
     id<MTLBuffer> weights, taps, channels;
     id<MTLComputePipelineState> pipelines[MCY_STAGE_VARIANTS];  /* owned by the device; guarded by the layer's lock */
+    void *matrix_pipelines[MCY_MATRIX_VARIANTS];                /* the same over matrices; atomic */
 }
 @end
 
@@ -365,5 +366,12 @@ mpsrnn_status mcy_matrix_sequence_check(mcy_matrix_sequence *sequence, mpsrnn_er
 mpsrnn_status mcy_matrix_sequence_prepare(mcy_matrix_sequence *sequence, mpsrnn_error *error);
 void mcy_matrix_sequence_encode(const mcy_matrix_sequence *sequence);
 void mcy_matrix_sequence_destroy(mcy_matrix_sequence *sequence);
+
+/* ---- matrix_pipeline.m ---- */
+
+uint32_t mcy_matrix_rows_per_thread(const mcy_matrix_sequence *sequence);
+/* Of a checked sequence; owned by the device. */
+mpsrnn_status mcy_matrix_pipeline(const mcy_matrix_sequence *sequence, size_t layer, id<MTLComputePipelineState> *out,
+                                  mpsrnn_error *error);
 
 #endif

@@ -291,8 +291,7 @@ class Command(Handle):
         super().__init__("command_create", queue.value)
 
     def commit_and_wait(self) -> None:
-        call("command_commit", self.value)
-        call("command_wait", self.value)
+        call("command_run", self.value)
 
     @property
     def dispatch_count(self) -> int:

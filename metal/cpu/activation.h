@@ -44,40 +44,47 @@ TWIN_INLINE vf activate(uint32_t type, vf x, vf a, float b, float c)
     }
 }
 
-// The usual LSTM takes two divisions where sigmoids and tanhs taken apart take five. Products of the denominators are
-// finite while no argument is beyond FAR; beyond, they are taken apart.
+// The usual LSTM: sigmoid for the gates, tanh for memory and output, with two divisions in place of five. Products of
+// the denominators are finite while no argument is beyond FAR; beyond, all is taken apart.
 constexpr float FAR = 20.0f;
+
+struct usual_state {
+    vf memory, output;
+};
 
 __attribute__((noinline)) inline vf far_memory(vf in, vf forget, vf cell, vf c0)
 {
     return sigmoid(forget) * c0 + sigmoid(in) * tanh(cell);
 }
 
-// sigmoid(forget) * c0 + sigmoid(in) * tanh(cell)
-TWIN_INLINE vf usual_memory(vf in, vf forget, vf cell, vf c0)
-{
-    const bool is_near = all_below(absolute(in), FAR) && all_below(absolute(forget), FAR)
-                         && all_below(absolute(cell), FAR) && all_below(absolute(c0), 1e9f);
-    if (__builtin_expect(!is_near, false))
-        return far_memory(in, forget, cell, c0);
-    const power_of_two i = exp_parts<false>(-in), f = exp_parts<false>(-forget), c = exp_parts<false>(cell * 2.0f);
-    const vf a = 1.0f + (i.scale + i.scale * i.rest);
-    const vf d = 1.0f + (f.scale + f.scale * f.rest);
-    const vf below = (c.scale - 1.0f) + c.scale * c.rest;
-    const vf ab = a * (below + 2.0f);
-    return (c0 * ab + below * d) / (ab * d);
-}
-
 __attribute__((noinline)) inline vf far_output(vf out, vf c1) { return sigmoid(out) * tanh(c1); }
 
-// sigmoid(out) * tanh(c1)
-TWIN_INLINE vf usual_output(vf out, vf c1)
+TWIN_INLINE usual_state usual_cell(const vf *gates, vf c0)
 {
-    if (__builtin_expect(!(all_below(absolute(out), FAR) && all_below(absolute(c1), FAR)), false))
-        return far_output(out, c1);
-    const power_of_two o = exp_parts<false>(-out), c = exp_parts<false>(c1 * 2.0f);
-    const vf below = (c.scale - 1.0f) + c.scale * c.rest;
-    return below / ((1.0f + (o.scale + o.scale * o.rest)) * (below + 2.0f));
+    enum { IN, FORGET, CELL, OUT, COUNT };
+    const vf far = largest(largest(absolute(gates[IN]), absolute(gates[FORGET])),
+                           largest(absolute(gates[CELL]), absolute(gates[OUT])));
+    const bool is_near = all_below(far, FAR) && all_below(absolute(c0), 1e9f);
+    usual_state next;
+    power_of_two e[COUNT];
+    const vf powers[COUNT] = {-gates[IN], -gates[FORGET], gates[CELL] * 2.0f, -gates[OUT]};
+    exp_parts_of<COUNT>(powers, e);
+    const vf in = 1.0f + (e[IN].scale + e[IN].scale * e[IN].rest);
+    const vf forget = 1.0f + (e[FORGET].scale + e[FORGET].scale * e[FORGET].rest);
+    const vf below = (e[CELL].scale - 1.0f) + e[CELL].scale * e[CELL].rest;
+    const vf both = in * (below + 2.0f);
+    next.memory = (c0 * both + below * forget) / (both * forget);
+    if (__builtin_expect(!is_near, false))
+        next.memory = far_memory(gates[IN], gates[FORGET], gates[CELL], c0);
+    if (__builtin_expect(!is_near || !all_below(absolute(next.memory), FAR), false)) {
+        next.output = far_output(gates[OUT], next.memory);
+        return next;
+    }
+    const power_of_two c = exp_parts<false>(next.memory * 2.0f);
+    const vf squashed = (c.scale - 1.0f) + c.scale * c.rest;
+    const vf out = 1.0f + (e[OUT].scale + e[OUT].scale * e[OUT].rest);
+    next.output = squashed / (out * (squashed + 2.0f));
+    return next;
 }
 
 } // namespace twin

@@ -1,7 +1,7 @@
 // What becomes of the sums of the gates: one class per kernel of metal/, with its formulae and bindings.
 //
-// Each has GATES; `term`, the texture of each of the kernel's TERMS and whether this dispatch has the term; `fetch`, which
-// announces a strip of pixels; and `finish`, which is given the sums of its gates.
+// Each has GATES; `term`, the texture of each of the kernel's TERMS and whether this dispatch has the term; `fetch`,
+// which announces a strip of pixels; and `finish`, which is given the sums of its gates.
 #ifndef TWIN_CELLS_H
 #define TWIN_CELLS_H
 #include "strip.h"
@@ -61,7 +61,7 @@ struct single_gate : cell {
 
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
-        vf input[TEXELS], h[TEXELS];
+        vf input[TEXELS] = {}, h[TEXELS];
         read_input(at, input);
         for (int i = 0; i < TEXELS; ++i) {
             vf gate;
@@ -78,7 +78,8 @@ struct gru_gates : cell {
     surface output_in, update, reset, updated;
 
     explicit gru_gates(const msl_twin_call &c)
-        : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_recurrent(constant(MPSRNN_CONSTANT_HAS_RECURRENT)),
+        : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)),
+          has_recurrent(constant(MPSRNN_CONSTANT_HAS_RECURRENT)),
           has_memory(constant(MPSRNN_CONSTANT_HAS_MEMORY)), output_in(texture(MPSRNN_TEXTURE_OUTPUT_IN)),
           update(texture(MPSRNN_TEXTURE_GATE)), reset(texture(MPSRNN_TEXTURE_RESET)),
           updated(texture(MPSRNN_TEXTURE_UPDATED))
@@ -104,7 +105,7 @@ struct gru_gates : cell {
 
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
-        vf input[TEXELS], h0[TEXELS], z[TEXELS], r[TEXELS];
+        vf input[TEXELS] = {}, h0[TEXELS] = {}, z[TEXELS], r[TEXELS] = {};
         read_input(at, input);
         if (has_state)
             read(output_in, at, h0);
@@ -158,7 +159,7 @@ struct gru_output : cell {
 
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
-        vf input[TEXELS], h0[TEXELS] = {}, z[TEXELS], h1[TEXELS];
+        vf input[TEXELS] = {}, h0[TEXELS] = {}, z[TEXELS], h1[TEXELS];
         read_input(at, input);
         read(update, at, z);
         if (has_state)
@@ -194,7 +195,8 @@ struct lstm : cell {
 
     explicit lstm(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_peephole(constant(MPSRNN_CONSTANT_HAS_PEEPHOLE)),
-          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), is_usual(has_usual_neurons()),
+          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)),
+          is_usual(has_usual_neurons() && !has_peephole && !splits_output),
           memory_in(texture(MPSRNN_TEXTURE_MEMORY_IN)), memory(texture(MPSRNN_TEXTURE_MEMORY)),
           gate(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
     {
@@ -217,7 +219,8 @@ struct lstm : cell {
         return constant(MPSRNN_CONSTANT_NEURON_0) == SIGMOID && constant(MPSRNN_CONSTANT_NEURON_1) == SIGMOID
                && constant(MPSRNN_CONSTANT_NEURON_2) == TANH && constant(MPSRNN_CONSTANT_NEURON_3) == SIGMOID
                && constant(MPSRNN_CONSTANT_NEURON_OUTPUT) == TANH && a == 1.0f
-               && params.neurons[MPSRNN_GATE_CELL].b == 1.0f && params.output_a == 1.0f && params.output_neuron.b == 1.0f;
+               && params.neurons[MPSRNN_GATE_CELL].b == 1.0f && params.output_a == 1.0f
+               && params.output_neuron.b == 1.0f;
     }
 
     TWIN_INLINE vf peephole(const gate_sums<GATES> &sums, int g, vf c) const
@@ -227,17 +230,13 @@ struct lstm : cell {
 
     TWIN_INLINE vf new_memory(const gate_sums<GATES> &sums, const vf *gates, vf c0) const
     {
-        const vf in = gates[MPSRNN_GATE_INPUT], forget = gates[MPSRNN_GATE_FORGET], cell = gates[MPSRNN_GATE_CELL];
-        if (is_usual)
-            return usual_memory(in, forget, cell, c0);
-        return neuron(sums, MPSRNN_GATE_FORGET, forget) * c0
-               + neuron(sums, MPSRNN_GATE_INPUT, in) * neuron(sums, MPSRNN_GATE_CELL, cell);
+        return neuron(sums, MPSRNN_GATE_FORGET, gates[MPSRNN_GATE_FORGET]) * c0
+               + neuron(sums, MPSRNN_GATE_INPUT, gates[MPSRNN_GATE_INPUT])
+                     * neuron(sums, MPSRNN_GATE_CELL, gates[MPSRNN_GATE_CELL]);
     }
 
     TWIN_INLINE vf new_output(const gate_sums<GATES> &sums, vf out, vf c1) const
     {
-        if (is_usual)
-            return usual_output(out, c1);
         return neuron(sums, MPSRNN_GATE_OUTPUT, out)
                * activate(constant(MPSRNN_CONSTANT_NEURON_OUTPUT), c1, broadcast(params.output_a),
                           params.output_neuron.b, params.output_neuron.c);
@@ -254,12 +253,10 @@ struct lstm : cell {
             outputs.fetch(at);
     }
 
-    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    // All that the neurons, peepholes and modes may be.
+    __attribute__((noinline)) void make_any(const gate_sums<GATES> &sums, const vf *input, const vf *c0, vf *c1,
+                                            vf *h1) const
     {
-        vf input[TEXELS], c0[TEXELS] = {}, c1[TEXELS], h1[TEXELS];
-        read_input(at, input);
-        if (has_state)
-            read(memory_in, at, c0);
         for (int i = 0; i < TEXELS; ++i) {
             vf gates[GATES];
             add_up(sums, i, input, gates);
@@ -271,6 +268,25 @@ struct lstm : cell {
             if (has_peephole)
                 out += peephole(sums, MPSRNN_GATE_OUTPUT, c1[i]);
             h1[i] = splits_output ? out : new_output(sums, out, c1[i]);
+        }
+    }
+
+    TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
+    {
+        vf input[TEXELS] = {}, c0[TEXELS] = {}, c1[TEXELS], h1[TEXELS];
+        read_input(at, input);
+        if (has_state)
+            read(memory_in, at, c0);
+        if (is_usual) {
+            for (int i = 0; i < TEXELS; ++i) {
+                vf gates[GATES];
+                add_up(sums, i, input, gates);
+                const usual_state next = usual_cell(gates, c0[i]);
+                c1[i] = next.memory;
+                h1[i] = next.output;
+            }
+        } else {
+            make_any(sums, input, c0, c1, h1);
         }
         write(memory, at, c1);
         if (splits_output)

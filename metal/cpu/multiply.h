@@ -17,7 +17,8 @@ struct product {
 };
 
 // Adds one k to the sums of COUNT rows.
-template <int COUNT, int V> TWIN_INLINE void multiply_step(vf (&sum)[COUNT][V], const float *weights, const float *values)
+template <int COUNT, int V>
+TWIN_INLINE void multiply_step(vf (&sum)[COUNT][V], const float *weights, const float *values)
 {
     vf w[V];
 #pragma GCC unroll 8
@@ -32,7 +33,7 @@ template <int COUNT, int V> TWIN_INLINE void multiply_step(vf (&sum)[COUNT][V], 
     }
 }
 
-// Lines of `next` fetched for four k: four blocks of rows fetch all of it.
+// Each of four blocks of rows fetches a quarter of `next`.
 template <int COUNT, int V> TWIN_INLINE void multiply_rows(const product &p, int row, const float *next)
 {
     vf sum[COUNT][V];

@@ -26,7 +26,7 @@ struct image_plan {
     const float *rows;          // of a panel: [MPSRNN_CHANNEL_ROWS][lanes]
     algorithm how;
     bool is_half;               // the kernel's weights are
-    bool is_merged;             // no term has groups: at each point the reduction is one multiplication
+    bool is_merged;             // no term has groups: the reduction is one multiplication at each point
     uint32_t term_count;
     reduction_term terms[MPSRNN_MAX_TERMS];     // in the order of the reduction
     uint32_t slices;            // of all terms

@@ -85,8 +85,8 @@ template <class Cell> void lay_panels(image_plan &plan, uint32_t slices)
     plan.total_vectors = units * plan.unit_vectors;
 }
 
-// Derives panels from the kernel's weights, those of the terms without a state included. False: without memory, or because
-// the transformed weights are too large for float.
+// Derives panels from the kernel's weights, those of the terms without a state included. False: without memory, or
+// because the transformed weights are too large for float.
 inline bool derive(image_plan &plan, const packing &k)
 {
     const msl_dispatch &dispatch = *k.dispatch;
@@ -117,6 +117,7 @@ template <class Cell> void drop_absent_terms(image_plan &plan, const uint32_t *t
         }
     }
     plan.term_count = kept;
+    plan.is_merged = plan.is_merged || kept == 0;
 }
 
 // Shares rows of pixels out.

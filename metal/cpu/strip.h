@@ -102,7 +102,8 @@ struct cell {
     }
 
     // Of one pixel, with the bias, and in unit-transform mode the input.
-    template <int GATES> TWIN_INLINE void add_up(const gate_sums<GATES> &sums, int pixel, const vf *input, vf *gates) const
+    template <int GATES>
+    TWIN_INLINE void add_up(const gate_sums<GATES> &sums, int pixel, const vf *input, vf *gates) const
     {
         for (int g = 0; g < GATES; ++g) {
             gates[g] = sums.sum(g, pixel);

@@ -9,13 +9,51 @@
 namespace {
 namespace twin {
 
+#if defined(__AVX2__)
+TWIN_INLINE f8 load_8_halves(const char *from)
+{
+    return (f8)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from)));
+}
+
+TWIN_INLINE void store_8_halves(char *to, f8 value)
+{
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(to), _mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT));
+}
+#endif
+
+// Converted 256 bits at a time, which is as fast as 512.
+TWIN_INLINE vf load_halves(const char *from)
+{
+#if defined(__AVX512F__)
+    const f8 low = load_8_halves(from), high = load_8_halves(from + 16);
+    return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#elif defined(__AVX2__)
+    return load_8_halves(from);
+#else
+    return msl::load<msl::float16, 4>(from, 0);
+#endif
+}
+
+TWIN_INLINE void store_halves(char *to, vf value)
+{
+#if defined(__AVX512F__)
+    store_8_halves(to, __builtin_shufflevector(value, value, 0, 1, 2, 3, 4, 5, 6, 7));
+    store_8_halves(to + 16, __builtin_shufflevector(value, value, 8, 9, 10, 11, 12, 13, 14, 15));
+#elif defined(__AVX2__)
+    store_8_halves(to, value);
+#else
+    msl::store<msl::float16, 4>(to, 0, value);
+#endif
+}
+
 struct surface {
     struct msl_texture texture;
     size_t plane;               // texels of a slice
-    bool is_float32;            // four of them to a texel
+    bool is_float32, is_half;   // four of them to a texel
 
     explicit surface(const struct msl_texture &t)
-        : texture(t), plane(size_t(t.width) * t.height), is_float32(t.pixel_format == msl::RGBA32Float)
+        : texture(t), plane(size_t(t.width) * t.height), is_float32(t.pixel_format == msl::RGBA32Float),
+          is_half(t.pixel_format == msl::RGBA16Float)
     {
     }
 
@@ -25,7 +63,7 @@ struct surface {
     {
         if (is_float32)
             return load4(floats(index));
-        if (texture.pixel_format == msl::RGBA16Float)
+        if (is_half)
             return msl::load<msl::float16, 4>(texture.texels, index);
         return msl::load_any(&texture, index);
     }
@@ -34,16 +72,16 @@ struct surface {
     {
         if (is_float32)
             memcpy(floats(index), &value, sizeof value);
-        else if (texture.pixel_format == msl::RGBA16Float)
+        else if (is_half)
             msl::store<msl::float16, 4>(texture.texels, index, value);
         else
             msl::store_any(&texture, index, value);
     }
 
     // Of RGBA32Float and RGBA16Float; what others lose by a wrong guess is little.
-    TWIN_INLINE const char *line_of(size_t index) const
+    TWIN_INLINE char *line_of(size_t index) const
     {
-        return static_cast<const char *>(texture.texels) + index * (is_float32 ? 16 : 8);
+        return static_cast<char *>(texture.texels) + index * (is_float32 ? 16 : 8);
     }
 
     // TEXELS neighbouring texels.
@@ -51,6 +89,8 @@ struct surface {
     {
         if (is_float32)
             return load(floats(index));
+        if (is_half)
+            return load_halves(line_of(index));
         f4 parts[TEXELS];
         for (int i = 0; i < TEXELS; ++i)
             parts[i] = read(index + i);
@@ -61,6 +101,10 @@ struct surface {
     {
         if (is_float32) {
             twin::store(floats(index), value);
+            return;
+        }
+        if (is_half) {
+            store_halves(line_of(index), value);
             return;
         }
 #pragma GCC unroll 4

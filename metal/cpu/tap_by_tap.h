@@ -56,7 +56,25 @@ inline void add_term(const image_plan &plan, const reduction_term &term, const t
     }
 }
 
-template <class Cell> void run_patch(const image_plan &plan, const msl_twin_call *call, const patch &of, float *workspace)
+// Outputs of a patch from the sums of a panel.
+template <class Cell>
+inline void finish_patch(const Cell &cell, const image_plan &plan, const patch &of, const panel &outputs,
+                         const float *sums)
+{
+    const size_t lanes = outputs.lanes();
+    for (int row = 0; row < of.rows; ++row)
+        for (int group = 0; group < outputs.groups(Cell::GATES); ++group)
+            for (int column = 0; column < of.columns; column += TEXELS) {
+                const int left = of.columns - column;
+                const size_t index = size_t(of.y + row) * plan.width + of.x + column;
+                const strip at = {index, of.image * cell.params.slices, 0, 0, left < TEXELS ? left : int(TEXELS)};
+                const float *first = sums + (size_t(row) * of.columns + column) * lanes;
+                finish_group(cell, plan, outputs, group, first, LANES, lanes, at);
+            }
+}
+
+template <class Cell>
+void run_patch(const image_plan &plan, const msl_twin_call *call, const patch &of, float *workspace)
 {
     const size_t pixels = size_t(of.columns) * of.rows;
     float *sums = workspace, *values = workspace + (pixels + TEXELS) * PANEL;
@@ -66,21 +84,14 @@ template <class Cell> void run_patch(const image_plan &plan, const msl_twin_call
     for (uint32_t index = 0; index < plan.panels; ++index) {
         const panel outputs = panel_at(plan, index, Cell::GATES);
         const float *weights = weights_of(plan, outputs) + size_t(plan.skipped) * outputs.lanes();
+        // A strip may be longer than what is left of the last row.
         memset(sums, 0, (pixels + TEXELS) * outputs.lanes() * sizeof *sums);
         for (uint32_t t = 0; t < plan.term_count; ++t) {
             const reduction_term &term = plan.terms[t];
             add_term(plan, term, taps, of, outputs, weights, values, sums);
             weights += size_t(term.depth) * term.taps * outputs.lanes();
         }
-        for (int row = 0; row < of.rows; ++row)
-            for (int group = 0; group < outputs.groups(Cell::GATES); ++group)
-                for (int column = 0; column < of.columns; column += TEXELS) {
-                    const int left = of.columns - column;
-                    const strip at = {size_t(of.y + row) * plan.width + of.x + column, of.image * cell.params.slices, 0, 0,
-                                      left < TEXELS ? left : int(TEXELS)};
-                    finish_group(cell, plan, outputs, group,
-                                 sums + (size_t(row) * of.columns + column) * outputs.lanes(), LANES, outputs.lanes(), at);
-                }
+        finish_patch(cell, plan, of, outputs, sums);
     }
 }
 

@@ -1,5 +1,5 @@
-// An image cell by Winograd's algorithm: its convolutions as one reduction, its gates finished while their sums are in the
-// cache.
+// An image cell by Winograd's algorithm: its convolutions as one reduction, its gates finished while their sums are in
+// the cache.
 #ifndef TWIN_TILE_BY_TILE_H
 #define TWIN_TILE_BY_TILE_H
 #include "tap_by_tap.h"
@@ -97,7 +97,8 @@ inline void finish_tile(const Cell &cell, const image_plan &plan, uint32_t tile,
         for (int y = 0; y < rows; ++y)
             for (int x = 0; x < columns; x += TEXELS) {
                 const int pixels = columns - x < TEXELS ? columns - x : int(TEXELS);
-                const strip where = {size_t(at.y + y) * plan.width + at.x + x, at.image * cell.params.slices, 0, 0, pixels};
+                const size_t index = size_t(at.y + y) * plan.width + at.x + x;
+                const strip where = {index, at.image * cell.params.slices, 0, 0, pixels};
                 finish_group(cell, plan, outputs, group, reinterpret_cast<const float *>(&sums[0][y * TILE + x]),
                              TILE * TILE * LANES, LANES, where);
             }

@@ -88,8 +88,8 @@ TWIN_INLINE void transform_rows(const segment_rows<TAPS> &rows, int count, float
         }
 }
 
-// Marks tiles that see a NaN, an infinity or a number beyond 1e18: those would reach all pixels of the tile, or overflow
-// where the kernel does not.
+// Marks tiles that see a NaN, an infinity or a number beyond 1e18: those would reach all pixels of the tile, or
+// overflow where the kernel does not.
 template <int TAPS>
 __attribute__((noinline)) void mark_tiles(const surface &from, size_t slice, tile_place at, int count, bool *is_marked)
 {

@@ -1,7 +1,8 @@
 /* Tuned twins of hot kernels: what one offers, and what the device that runs it provides. Plain C.
  *
- * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device asks
- * it for a plan of a dispatch; a twin that has none (say, for grouped convolutions) leaves the dispatch to its kernel.
+ * A twin has the name and the bindings of a kernel of metal/ and stores the same results, up to rounding. The device
+ * asks it for a plan of a dispatch; a twin that has none (say, for weights that are not finite) leaves the dispatch to
+ * its kernel.
  * There are two kinds. One consists of items that any threads may run in any order. The other is run by a crew of
  * threads that meet between its phases. The results of neither depend on how many threads there are. */
 #ifndef MSL_TWIN_H
@@ -61,8 +62,8 @@ extern const struct msl_twin_table msl_twin_tables[];
 const void *msl_derived(const struct msl_buffer *buffer, uint64_t key, size_t size,
                         void (*fill)(void *to, const void *context), const void *context);
 
-/* Provided by the device: waits for all members of the crew; each then sees what the others have written. If one came so
- * late that the processor must be busy with something else, the crew goes on as its first member alone: `index` and
+/* Provided by the device: waits for all members of the crew; each then sees what the others have written. If one came
+ * so late that the processor must be busy with something else, the crew goes on as its first member alone: `index` and
  * `count` may differ afterwards, and a member for whom this returns false returns from the twin at once. */
 bool msl_meet(struct msl_crew_member *member);
 

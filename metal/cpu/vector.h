@@ -126,6 +126,9 @@ TWIN_INLINE bool all_below(vf value, float limit)
 #endif
 }
 
+// Of numbers that are not negative; NaN counts as largest.
+TWIN_INLINE vf largest(vf a, vf b) { return (vf)((vi)a > (vi)b ? (vi)a : (vi)b); }
+
 TWIN_INLINE vf absolute(vf value) { return (vf)((vi)value & 0x7fffffff); }
 
 // Lanes below `count`.
@@ -200,6 +203,30 @@ template <bool is_large> TWIN_INLINE power_of_two exp_parts(vf x)
     if (is_large)
         r += x * LOG2_E_REST;
     return {scale_of(shifted), power_slope(r) * r};
+}
+
+// Several at once, |x| up to some 20: step by step, for each of them alone would wait for itself all the time.
+template <int COUNT> TWIN_INLINE void exp_parts_of(const vf *x, power_of_two *to)
+{
+    constexpr float slope[] = {0.00015453163f, 0.0013390863f, 0.009618083f, 0.05550357f, 0.2402265f, 0.6931472f};
+    vf shifted[COUNT], r[COUNT], p[COUNT];
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i)
+        shifted[i] = x[i] * LOG2_E + ROUNDER;
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i)
+        r[i] = x[i] * LOG2_E - (shifted[i] - ROUNDER);
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i)
+        p[i] = slope[0] * r[i] + slope[1];
+#pragma GCC unroll 4
+    for (int k = 2; k < 6; ++k)
+#pragma GCC unroll 4
+        for (int i = 0; i < COUNT; ++i)
+            p[i] = p[i] * r[i] + slope[k];
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i)
+        to[i] = {scale_of(shifted[i]), p[i] * r[i]};
 }
 
 // NaN where x is NaN.

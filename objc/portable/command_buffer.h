@@ -25,7 +25,7 @@ struct pm_command_buffer_job {
     size_t _resourceCount, _resourceCapacity;
     struct PortableMetalBlock **_handlers;
     size_t _handlerCount;
-    BOOL _keepsStacks;                              /* a kernel has threads that meet: only threads of ours run it */
+    BOOL _needsOwnThread;                           /* what waits for it does not run it */
 
     /* The outcome. */
     BOOL _failed;
@@ -38,8 +38,8 @@ struct pm_command_buffer_job {
     pthread_cond_t _finishedChanged;
     BOOL _finished;                                 /* atomic: the handlers have returned */
 }
-/* As the function of the API. */
-- (void)commitBeforeWaiting;
+/* As PortableMetalCommitBeforeWaiting, or as commit. */
+- (void)commitBeforeWaiting:(BOOL)willWait;
 - (id)initWithQueue:(PMCommandQueue *)queue device:(PMDevice *)device;
 
 /* For the encoder, before commit. Each of them fails the command buffer if there is no memory. */

@@ -227,7 +227,8 @@ static void run_job(struct pm_job *job)
         [self failWithoutMemory];
         return;
     }
-    _keepsStacks |= ![function twin] && [function kernel]->run_thread != NULL;
+    /* Threads that meet need stacks, which threads of ours keep for the next time. */
+    _needsOwnThread |= ![function twin] && [function kernel]->run_thread != NULL;
     recorded->next = NULL;
     recorded->kernel = [function kernel];
     recorded->twin = [function twin];
@@ -252,6 +253,8 @@ static void run_job(struct pm_job *job)
         return;
     }
     _handlers[_handlerCount++] = copy;
+    /* What handlers do must not depend on who waits. */
+    _needsOwnThread = YES;
 }
 
 /* ---- Running ---- */
@@ -260,9 +263,10 @@ static void run_job(struct pm_job *job)
 {
     const char *problem = NULL;
     int error = 0;
+    struct pm_team *team = [_device team];
     if (!recorded->twin
-        || !pm_execute_twin([_device team], recorded->twin, recorded->constants, &recorded->dispatch, &error, &problem)) {
-        error = pm_execute([_device team], recorded->kernel, &recorded->dispatch, &problem);
+        || !pm_execute_twin(team, recorded->twin, recorded->constants, &recorded->dispatch, &error, &problem)) {
+        error = pm_execute(team, recorded->kernel, &recorded->dispatch, &problem);
     }
     if (error) {
         [self failToStart:"the device's threads; a smaller MPSRNN_NUM_THREADS needs fewer" error:error
@@ -325,7 +329,7 @@ static void run_job(struct pm_job *job)
 
 - (BOOL)canBorrowThread
 {
-    return !_keepsStacks && pm_thread_can_be_borrowed();
+    return !_needsOwnThread && pm_thread_can_be_borrowed();
 }
 
 - (void)commitBeforeWaiting:(BOOL)willWait
@@ -350,11 +354,6 @@ static void run_job(struct pm_job *job)
 - (void)commit
 {
     [self commitBeforeWaiting:NO];
-}
-
-- (void)commitBeforeWaiting
-{
-    [self commitBeforeWaiting:YES];
 }
 
 - (void)waitUntilCompleted
@@ -395,5 +394,5 @@ static void run_job(struct pm_job *job)
 
 void PortableMetalCommitBeforeWaiting(id<MTLCommandBuffer> commandBuffer)
 {
-    [(PMCommandBuffer *)commandBuffer commitBeforeWaiting];
+    [(PMCommandBuffer *)commandBuffer commitBeforeWaiting:YES];
 }

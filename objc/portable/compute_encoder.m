@@ -205,7 +205,8 @@ static void check_texture(const struct msl_argument *argument, PMTexture *textur
     for (size_t i = 0; i < kernel->argument_count; ++i) {
         const struct msl_argument *argument = &kernel->arguments[i];
         const char *what = "texture";
-        char problem[PM_MESSAGE_SIZE] = "";
+        char problem[PM_MESSAGE_SIZE];
+        problem[0] = 0;
         if (![function hasArgument:argument]) {
             continue;
         }

@@ -136,12 +136,12 @@ static void note_success(uint64_t now)
 
 /* ---- Running ---- */
 
-/* Waking up a thread takes some 50 microseconds, so that much more has to be gained, and no more than half of the gain is
- * spent on waiting for it. */
+/* Waking up a thread takes some 50 microseconds, so that much more has to be gained, and no more than half of the gain
+ * is spent on waiting for it. */
 enum { WORTH_WAKING = 100000, LONGEST_PATIENCE = 1000000, DEFAULT_PATIENCE = 100000 };
 
 /* Who did not come is not called again for so many times as long as it was waited for. */
-enum { AFTER_ABSENCE = 8 };
+enum { AFTER_ABSENCE = 32 };
 
 static uint64_t patience(uint64_t cost)
 {

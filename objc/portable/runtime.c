@@ -215,10 +215,18 @@ Class objc_lookup_class(const char *name)
     return slot ? *slot : Nil;
 }
 
-/* Messages to the Nil that an unknown class is do nothing. */
+/* Messages to the Nil that an unknown class is do nothing. Compiled code asks at every message to a class, with few
+ * constants, which the linker has merged with the names of the classes. */
 Class objc_get_class(const char *name)
 {
-    return objc_lookup_class(name);
+    static Class found[64];
+    Class *place = &found[(uintptr_t)name / 8 % (sizeof found / sizeof *found)];
+    Class cls = __atomic_load_n(place, __ATOMIC_RELAXED);
+    if (!cls || cls->name != name) {
+        cls = objc_lookup_class(name);
+        __atomic_store_n(place, cls, __ATOMIC_RELAXED);
+    }
+    return cls;
 }
 
 /* ---- Messages ---- */

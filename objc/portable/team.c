@@ -17,6 +17,7 @@ enum { APART = 128 };
 struct worker {
     uintptr_t place;            /* atomic; a task's address or one of enum place */
     uint32_t calls;             /* atomic; it waits while this does not change */
+    uint64_t looks_for;         /* nanoseconds, before it sleeps */
     pthread_t thread;
     bool is_kept_away;          /* its processors are to be `usable` when it has woken up */
     cpu_set_t usable;
@@ -50,9 +51,18 @@ static void move_freely(struct worker *worker)
     }
 }
 
+/* How long a worker looks for work after it has slept: longer, if it had better not have slept, since work comes at
+ * such short intervals. */
+static uint64_t time_to_look(uint64_t idle)
+{
+    enum { SHORT_INTERVAL = 8 * PM_SPIN_NANOSECONDS };
+    return idle < SHORT_INTERVAL ? SHORT_INTERVAL : PM_SPIN_NANOSECONDS;
+}
+
 /* The next task, with the worker busy; NULL when the team ends. */
 static struct pm_task *wait_for_task(struct worker *worker)
 {
+    uint64_t asleep_since = 0;
     for (;;) {
         const uint32_t calls = __atomic_load_n(&worker->calls, __ATOMIC_ACQUIRE);
         const uintptr_t place = __atomic_load_n(&worker->place, __ATOMIC_ACQUIRE);
@@ -60,12 +70,16 @@ static struct pm_task *wait_for_task(struct worker *worker)
             return NULL;
         }
         if (place >= PLACE_COUNT && move(worker, place, BUSY)) {
-            move_freely(worker);
+            if (asleep_since > 0) {
+                worker->looks_for = time_to_look(pm_now() - asleep_since);
+                move_freely(worker);
+            }
             return (struct pm_task *)place;
         }
         if (place == ASLEEP || place == BUSY) {
             pm_thread_sleep(&worker->calls, calls);
-        } else if (place == IDLE && !pm_spin_while_equal(&worker->calls, calls, PM_SPIN_NANOSECONDS)) {
+        } else if (place == IDLE && !pm_spin_while_equal(&worker->calls, calls, worker->looks_for)) {
+            asleep_since = pm_now();
             move(worker, IDLE, ASLEEP);
         }
     }
@@ -99,6 +113,7 @@ static int add_worker(struct pm_team *team, size_t index)
         return ENOMEM;
     }
     struct worker *worker = memset(memory, 0, sizeof *worker);
+    worker->looks_for = PM_SPIN_NANOSECONDS;
     const int error = pm_thread_start(&worker->thread, work, worker);
     if (error) {
         free(worker);

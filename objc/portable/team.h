@@ -27,7 +27,8 @@ struct pm_task {
     uint32_t outstanding;                   /* atomic; the team's own: threads that were called and have not left */
 };
 
-/* Makes threads until the team has `count` besides the caller. Returns 0, or an errno value if one could not be made. */
+/* Makes threads until the team has `count` besides the caller. Returns 0, or an errno value if one could not be
+ * made. */
 int pm_team_hire(struct pm_team *team, size_t count);
 
 /* Calls up to `most` threads that have nothing to do; those that sleep only if `wakes`. Returns how many. */

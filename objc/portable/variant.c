@@ -43,7 +43,8 @@ static bool system_keeps(unsigned int state)
     return all_set(low, state);
 }
 
-/* The levels as the psABI defines them. Asked of the processor itself, since compilers differ in the names of features. */
+/* The levels as the psABI defines them. Asked of the processor itself, since compilers differ in the names of
+ * features. */
 static enum pm_variant best_variant(void)
 {
     unsigned int a, b, c, d;

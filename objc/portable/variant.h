@@ -16,9 +16,10 @@ const char *pm_variant_name(enum pm_variant variant);
  * and the reason in `message`. */
 bool pm_variant_choose(enum pm_variant *variant, char *message, size_t size);
 
-/* The program of `library` to use now, by pm_variant_choose, and the twin of its kernel `name`, NULL if there is none or
- * the environment wants none (MPSRNN_KERNELS=msl). NULL, and the reason in `message`, if there is no program. */
+/* The program of `library` to use now, by pm_variant_choose. NULL, and the reason in `message`, if there is none. */
 const struct msl_program *pm_variant_program(const struct msl_library *library, char *message, size_t size);
+
+/* The twin of a kernel; NULL if there is none, or the environment wants none (MPSRNN_KERNELS=msl). */
 const struct msl_twin *pm_variant_twin(const char *kernel);
 
 #endif

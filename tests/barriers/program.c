@@ -39,7 +39,7 @@ static struct msl_dispatch make_dispatch(uint32_t x, uint32_t y, uint32_t z, uin
 
 static void bind(struct msl_dispatch *dispatch, int index, void *contents, size_t length)
 {
-    dispatch->buffers[index] = (struct msl_buffer){contents, length};
+    dispatch->buffers[index] = (struct msl_buffer){contents, length, NULL};
 }
 
 /* Prints how the dispatch ended, if not well. */

@@ -135,7 +135,8 @@ static void note_mode(const struct msl_dispatch *dispatch, const uint32_t thread
     sigset_t blocked;
     usleep(1000);
     pthread_sigmask(SIG_SETMASK, NULL, &blocked);
-    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = small * 1e-10f > 0 && (gettid() == getpid() || sigismember(&blocked, SIGINT));
+    const int is_quiet = gettid() == getpid() || sigismember(&blocked, SIGINT);
+    ((uint32_t *)dispatch->buffers[0].contents)[threadgroup[0]] = small * 1e-10f > 0 && is_quiet;
 }
 
 static void note_threadgroup(const struct msl_dispatch *dispatch, const uint32_t threadgroup[3])

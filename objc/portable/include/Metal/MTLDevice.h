@@ -21,8 +21,9 @@ struct PortableMetalBlock;
 - (id<MTLBuffer>)newBufferWithBytes:(const void *)pointer
                              length:(NSUInteger)length
                             options:(MTLResourceOptions)options;
-/* Of memory that stays the caller's, aligned to 16 bytes at least (Apple's devices want whole pages). The deallocator, a
- * block of (void *pointer, NSUInteger length) that may be NULL, is called when the buffer goes; not if there is none. */
+/* Of memory that stays the caller's, aligned to 16 bytes at least (Apple's devices want whole pages). The deallocator,
+ * a block of (void *pointer, NSUInteger length) that may be NULL, is called when the buffer goes; not if there is
+ * none. */
 - (id<MTLBuffer>)newBufferWithBytesNoCopy:(void *)pointer
                                    length:(NSUInteger)length
                                   options:(MTLResourceOptions)options

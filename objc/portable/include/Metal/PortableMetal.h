@@ -15,12 +15,12 @@
 extern NSUInteger PortableMetalThreadCount(id<MTLDevice> device);
 extern BOOL PortableMetalSetThreadCount(id<MTLDevice> device, NSUInteger count);
 
-/* `commit` by a caller that calls waitUntilCompleted next: there it runs the commands itself if none are before them, and
- * no thread is woken up. Without the wait they may remain where they are. */
+/* `commit` by a caller that calls waitUntilCompleted next: there it runs the commands itself if none are before them,
+ * and no thread is woken up. Without the wait they may remain where they are. */
 extern void PortableMetalCommitBeforeWaiting(id<MTLCommandBuffer> commandBuffer);
 
-/* Whether the dispatches of a pipeline are run by a tuned twin of its kernel, which shares a dispatch of any size out over
- * the device's threads, whatever its threadgroups. */
+/* Whether the dispatches of a pipeline are run by a tuned twin of its kernel, which shares a dispatch of any size out
+ * over the device's threads, whatever its threadgroups. */
 extern BOOL PortableMetalHasTwin(id<MTLComputePipelineState> pipeline);
 
 /* Returns and clears this thread's last misuse of the API that no NSError and no command buffer could report, or NULL.
