@@ -17,7 +17,7 @@ PIP = PYTHONWARNINGS='ignore:Editable installation' \
 SOURCES := pyproject.toml setup.py $(shell find objc metal mpsrnn_cy -name __pycache__ -prune -o \
 	\( -name '*.[cmh]' -o -name '*.metal' -o -name '*.p[xy][xd]' -o -path 'metal/host/*' -o -path 'objc/*.py' \) -type f -print)
 
-.PHONY: dev demo test slow bench lint asan tsan ubsan clean
+.PHONY: dev demo test slow bench sweep lint asan tsan ubsan clean
 .DELETE_ON_ERROR:
 
 dev: $(VENV)/.installed-dev
@@ -31,8 +31,12 @@ test: $(VENV)/.installed-$(EXTRAS)
 slow: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/python -m pytest -m slow $(PYTEST)
 
-bench: $(VENV)/.installed-$(EXTRAS)
+bench: $(VENV)/.installed-bench
 	MPSRNN_VALIDATION=0 $(BIN)/python -m pytest tests/benchmarks -o 'python_files=bench_*.py' $(PYTEST)
+
+# The plots of docs/performance.md.
+sweep: $(VENV)/.installed-bench
+	MPSRNN_VALIDATION=0 PYTHONPATH=tests:objc:metal $(BIN)/python -m benchmarks.sweep docs/sizes.svg
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

@@ -39,7 +39,8 @@ struct matrix_cell {
     bool keeps_sums, has_destination, destination_half, adds;
 
     matrix_cell(const msl_twin_call &c, const matrix_plan &plan)
-        : call(c), params(matrix_params_of(&c, 0)), operand_step(size_t(plan.rows) * 4), own_stride(size_t(params.slices) * 4),
+        : call(c), params(matrix_params_of(&c, 0)), operand_step(size_t(plan.rows) * 4),
+          own_stride(size_t(params.slices) * 4),
           keeps_sums(constant(MPSRNN_CONSTANT_KEEPS_SUMS)), has_destination(constant(MPSRNN_CONSTANT_HAS_DESTINATION)),
           destination_half(constant(MPSRNN_CONSTANT_DESTINATION_HALF)), adds(constant(MPSRNN_CONSTANT_ADDS))
     {
@@ -55,12 +56,14 @@ struct matrix_cell {
 
     TWIN_INLINE vf output_before(const matrix_part &r) const
     {
-        return r.has_state ? load_lanes(row_at<float>(r.in->table.output_in, r.row, r.in->table.output_in_stride), r.at) : vf{};
+        const mpsrnn_matrix_step &step = r.in->table;
+        return r.has_state ? load_lanes(row_at<float>(step.output_in, r.row, step.output_in_stride), r.at) : vf{};
     }
 
     TWIN_INLINE vf memory_before(const matrix_part &r) const
     {
-        return r.has_state ? load_lanes(row_at<float>(r.in->table.memory_in, r.row, r.in->table.memory_in_stride), r.at) : vf{};
+        const mpsrnn_matrix_step &step = r.in->table;
+        return r.has_state ? load_lanes(row_at<float>(step.memory_in, r.row, step.memory_in_stride), r.at) : vf{};
     }
 
     TWIN_INLINE vf load_own(uint64_t matrix, const matrix_part &r) const
@@ -106,11 +109,12 @@ struct matrix_cell {
         store_state(r, h1);
         if (!has_destination)
             return;
+        const mpsrnn_matrix_step &step = r.in->table;
         const vf result = adds ? load_own(r.in->table.addend, r) + h1 : h1;
         if (destination_half)
-            store_lanes(row_at<half_bits>(r.in->table.destination, r.row, r.in->table.destination_stride), r.at, result);
+            store_lanes(row_at<half_bits>(step.destination, r.row, step.destination_stride), r.at, result);
         else
-            store_lanes(row_at<float>(r.in->table.destination, r.row, r.in->table.destination_stride), r.at, result);
+            store_lanes(row_at<float>(step.destination, r.row, step.destination_stride), r.at, result);
     }
 };
 

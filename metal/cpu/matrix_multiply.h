@@ -11,8 +11,8 @@ enum { DEPTH_BLOCK = 256 };
 // Cache lines fetched ahead for every four products of a block of rows.
 enum { FETCHED_LINES = 3 };
 
-// Value (row, k) lies at values[k / 4 * slice_step + row * 4 + k % 4], weight (k, output) at weights[k * PANEL + output],
-// sum (row, output) at sums[row * PANEL + output]. The sums begin with `start`, rows of `start_step` floats.
+// Value (row, k) lies at values[k / 4 * slice_step + row * 4 + k % 4], weight (k, output) at weights[k * PANEL +
+// output], sum (row, output) at sums[row * PANEL + output]. The sums begin with `start`, rows of `start_step` floats.
 template <class W> struct matrix_product {
     const W *weights;
     const float *values;
@@ -131,7 +131,8 @@ template <class W> void multiply_many(const matrix_product<W> &p, size_t rows, f
     for (uint32_t k = 0; k < p.depth; k += DEPTH_BLOCK) {
         const uint32_t depth = p.depth - k < DEPTH_BLOCK ? p.depth - k : uint32_t(DEPTH_BLOCK);
         const float *weights = as_floats(p.weights + size_t(k) * PANEL, depth, scratch);
-        multiply_block({weights, p.values + k / 4 * p.slice_step, p.slice_step, depth, start, start_step, p.sums}, rows);
+        const float *values = p.values + k / 4 * p.slice_step;
+        multiply_block({weights, values, p.slice_step, depth, start, start_step, p.sums}, rows);
         start = p.sums;
         start_step = PANEL;
     }

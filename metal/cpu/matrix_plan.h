@@ -1,9 +1,9 @@
 // What a twin of a matrix cell works out once for a dispatch, and how it reads the table of steps.
 //
-// A cell runs in one or two stages, as its kernel's phases. The gates of a stage for a panel's channels lie side by side,
-// see matrix_place_of; a sum starts at the bias and adds the input's products, then those of the recurrent terms, in the
-// order of their channels. Nothing changes that order, so that a row's results depend on neither the batch around it nor
-// the threads.
+// A cell runs in one or two stages, as its kernel's phases. The gates of a stage for a panel's channels lie side by
+// side, see matrix_place_of; a sum starts at the bias and adds the input's products, then those of the recurrent terms,
+// in the order of their channels. Nothing changes that order but Strassen's algorithm, which large batches go through:
+// a row's results depend on neither the threads nor where a sequence is cut, and in other batches not on the batch.
 #ifndef TWIN_MATRIX_PLAN_H
 #define TWIN_MATRIX_PLAN_H
 #include "params.h"
@@ -86,6 +86,22 @@ template <class E> TWIN_INLINE E *row_at(uint64_t address, size_t row, size_t st
 {
     return reinterpret_cast<E *>(uintptr_t(address)) + row * stride;
 }
+
+struct share {
+    uint32_t begin, end;
+};
+
+// A member's part of `count`.
+TWIN_INLINE share share_of(const msl_crew_member *member, uint32_t count)
+{
+    return {uint32_t(size_t(count) * member->index / member->count),
+            uint32_t(size_t(count) * (member->index + 1) / member->count)};
+}
+
+// Steps whose input is projected at once, and their rows.
+struct chunk {
+    uint32_t begin, end, rows;
+};
 
 } // namespace twin
 } // namespace

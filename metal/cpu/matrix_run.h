@@ -7,22 +7,6 @@
 namespace {
 namespace twin {
 
-struct share {
-    uint32_t begin, end;
-};
-
-// This member's part of `count`.
-TWIN_INLINE share share_of(const msl_crew_member *member, uint32_t count)
-{
-    return {uint32_t(size_t(count) * member->index / member->count),
-            uint32_t(size_t(count) * (member->index + 1) / member->count)};
-}
-
-// Steps whose input is projected at once, and their rows.
-struct chunk {
-    uint32_t begin, end, rows;
-};
-
 // W: the elements of the panels.
 template <class Cell, class W> class matrix_walk {
 public:
@@ -130,8 +114,8 @@ private:
         }
     }
 
-    // Where row r of a step, whose rows begin with row `first` of the chunk, lies in it: in upper and lower halves where
-    // rows are paired, so that it is always the same ones.
+    // Where row r of a step whose rows begin with `first` lies in the chunk: where rows are paired, in the upper or the
+    // lower half, so that it is always the same ones.
     TWIN_INLINE size_t place_in(const chunk &c, uint32_t first, uint32_t r) const
     {
         if (!plan.pairs_rows)
@@ -147,14 +131,8 @@ private:
         *is_paired = are_of_a_size(values, depth, rows, scratch);
         if (!*is_paired)
             return true;
-        const share own = share_of(member, depth / 8);
-        add_strassen_sides(shared + sides, values, depth, rows, own.begin, own.end);
+        add_strassen_sides(shared + sides, values, depth, rows, share_of(member, depth / 8));
         return msl_meet(member);
-    }
-
-    TWIN_INLINE void multiply_pair(const strassen_product &p, bool is_paired) const
-    {
-        is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
     }
 
     // The sums of a pair of panels, from row `first` of the chunk on.
@@ -163,7 +141,8 @@ private:
         const uint32_t pairs = plan.stages[s].panels / 2;
         float *left = sums_of(s, c, pair) + size_t(first) / 2 * PANEL;
         float *right = sums_of(s, c, pair + pairs) + size_t(first) / 2 * PANEL;
-        const size_t half = size_t(c.rows) / 2 * PANEL, weights_of_pair = size_t(term.depth) / 2 * STRASSEN_BLOCKS * PANEL;
+        const size_t half = size_t(c.rows) / 2 * PANEL;
+        const size_t weights_of_pair = size_t(term.depth) / 2 * STRASSEN_BLOCKS * PANEL;
         strassen_product p = {};
         p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair;
         p.depth = term.depth;
@@ -185,7 +164,7 @@ private:
             p.values = shared + plan.input;
             p.sides = shared + plan.input_sides;
             p.rows = c.rows;
-            multiply_pair(p, is_paired);
+            is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
         }
     }
 
@@ -207,7 +186,7 @@ private:
             p.sides = shared + plan.sides;
             p.rows = plan.rows;
             if (has_state)
-                multiply_pair(p, is_paired);
+                is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
             finish(c, in, first, pair, pair + 1);
             finish(c, in, first, pair + pairs, pair + pairs + 1);
         }
@@ -280,7 +259,7 @@ private:
         }
     }
 
-    // The bias and, in unit-transform mode, the input itself.
+    // The bias and, in unit-transform mode, the input.
     void start_sums(const chunk &c, int s, uint32_t panel) const
     {
         const matrix_stage &stage = plan.stages[s];
@@ -334,7 +313,7 @@ private:
             if (count == 0)
                 continue;
             float *sums = sums_of(s, c, panel) + size_t(first) * PANEL;
-            const float *values = operand(term.operand, t + is_new) + first_input(stage, term, panel) * size_t(plan.rows);
+            const float *values = operand(term.operand, t + is_new) + first_input(stage, term, panel) * plan.rows;
             const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
             matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums};
             if (plan.rows > 1) {
@@ -395,7 +374,8 @@ private:
     bool is_last_block = true;
 };
 
-template <class Cell, class T, class W> void walk_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
+template <class Cell, class T, class W>
+void walk_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
 {
     matrix_walk<Cell, W> walk(plan, call, member);
     if (matrix_plan_of(plan).packs_weights)

@@ -1,8 +1,8 @@
 // Batches by Strassen's algorithm in Winograd's form, one level deep: seven products of halves instead of eight.
 //
-// The upper half of a batch's rows is multiplied together with the lower one, the first half of the panels together with
-// the second. Sums and differences of rows are rounded at the size of the larger, so that rows may only be paired that
-// are of a size, and none that holds a NaN: `are_of_a_size` decides for every operand, by its values alone.
+// The upper half of a batch's rows is multiplied together with the lower one, the first half of the panels together
+// with the second. Sums and differences of rows are rounded at the size of the larger, so that rows may only be paired
+// that are of a size, and none that holds a NaN: `are_of_a_size` decides for every operand, by its values alone.
 #ifndef TWIN_MATRIX_STRASSEN_H
 #define TWIN_MATRIX_STRASSEN_H
 #include "matrix_multiply.h"
@@ -80,11 +80,11 @@ inline bool are_of_a_size(const float *values, uint32_t depth, size_t rows, floa
     return most <= MOST_UNLIKE * least;
 }
 
-// The sides' slices [begin, end) of depth / 8.
-inline void add_strassen_sides(float *sides, const float *values, uint32_t depth, size_t rows, uint32_t begin, uint32_t end)
+// A share of the sides' depth / 8 slices.
+inline void add_strassen_sides(float *sides, const float *values, uint32_t depth, size_t rows, share own)
 {
     const size_t half = rows / 2 * 4, step = rows * 4, side = size_t(depth) / 8 * half;
-    for (uint32_t slice = begin; slice < end; ++slice) {
+    for (uint32_t slice = own.begin; slice < own.end; ++slice) {
         const float *first = values + slice * step, *second = first + depth / 8 * step;
         float *to = sides + slice * half;
         for (size_t i = 0; i < half; i += 4) {
@@ -120,7 +120,8 @@ inline void multiply_by_strassen(const strassen_product &p, float *scratch)
 {
     static const float zeros[PANEL] = {};
     const uint32_t depth = p.depth / 2;
-    const size_t rows = p.rows / 2, step = p.rows * 4, block = size_t(depth) * PANEL, side = size_t(depth) / 4 * rows * 4;
+    const size_t rows = p.rows / 2, step = p.rows * 4;
+    const size_t block = size_t(depth) * PANEL, side = size_t(depth) * rows;
     const float *a11 = p.values, *a12 = p.values + depth / 4 * step, *a22 = a12 + rows * 4;
     float *first = scratch, *second = first + rows * PANEL, *third = second + rows * PANEL;
     const auto multiply = [&](int weights, const float *values, size_t slice_step, const float *start, float *sums) {
@@ -149,9 +150,9 @@ inline void multiply_ordinarily(const strassen_product &p)
         for (int half = 0; half < 2; ++half) {
             const float *weights = p.weights + blocks[panel][half] * block;
             const float *values = p.values + half * (p.depth / 8 * step);
-            multiply_many<float>({weights, values, step, p.depth / 2, p.upper[panel], PANEL, p.upper[panel]}, rows, nullptr);
-            multiply_many<float>({weights, values + rows * 4, step, p.depth / 2, p.lower[panel], PANEL, p.lower[panel]},
-                                 rows, nullptr);
+            float *upper = p.upper[panel], *lower = p.lower[panel];
+            multiply_many<float>({weights, values, step, p.depth / 2, upper, PANEL, upper}, rows, nullptr);
+            multiply_many<float>({weights, values + rows * 4, step, p.depth / 2, lower, PANEL, lower}, rows, nullptr);
         }
 }
 

@@ -12,8 +12,8 @@ struct matrix_packing {
     int index;                  // of the stage
 };
 
-// Where output (channel, gate) lies: panel * PANEL + lane. A panel has `groups` vectors of neighbouring channels for each
-// gate.
+// Where output (channel, gate) lies: panel * PANEL + lane. A panel has `groups` vectors of neighbouring channels for
+// each gate.
 TWIN_INLINE size_t matrix_place_of(uint32_t channel, uint32_t gate, uint32_t gates)
 {
     const uint32_t groups = VECTORS / gates, channels = groups * LANES;
@@ -39,9 +39,10 @@ void pack_matrix_panel(W *to, const matrix_packing &k, const matrix_term &term, 
     const T *from = static_cast<const T *>(
         k.call->dispatch->buffers[matrix_bindings_of(k.index).weights].contents);
     const uint32_t gates = k.stage->gates, channels = k.stage->panel_channels;
-    const uint32_t first = panel * channels / 4, last = first + channels / 4 < p.slices ? first + channels / 4 : p.slices;
+    const uint32_t first = panel * channels / 4, end = first + channels / 4, last = end < p.slices ? end : p.slices;
     for (uint32_t slice = first; slice < last; ++slice) {
-        const T *units = from + (kernel_term.first_weight + size_t(slice) * kernel_term.group_source_slices * 4 * gates) * 4;
+        const size_t unit = size_t(slice) * kernel_term.group_source_slices * 4 * gates + kernel_term.first_weight;
+        const T *units = from + unit * 4;
         for (uint32_t input = 0; input < term.depth; ++input)
             for (uint32_t gate = 0; gate < gates; ++gate, units += 4)
                 copy_four(to + size_t(input) * PANEL + matrix_place_of(slice * 4, gate, gates) % PANEL, units);

@@ -1,0 +1,102 @@
+"""What tuned twins of matrix kernels promise: the same bits however the work is shared, and large batches' accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import mpsrnn_cy as mps
+import oracle
+from matrices import assert_same_bits, assert_same_states, layer
+from matrix_stacks import gru, inputs, lstm, single_gate
+from matrix_strategies import MatrixCase
+from test_matrix_layer_values import check, run
+
+Make = Callable[..., oracle.Cell]
+
+each_cell = pytest.mark.parametrize("make", [single_gate, gru, lstm])
+# Channels in and out, rows, steps: one row and few, panels that are not full, and batches that are large enough for
+# sums of rows to be multiplied.
+SHAPES = {
+    "one row": (100, 100, 1, 7),
+    "few rows": (3, 33, 5, 4),
+    "many rows": (24, 100, 130, 7),
+    "more rows than a block": (8, 40, 771, 2),
+    "paired rows": (256, 256, 32, 14),
+}
+each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+PAIRED = SHAPES["paired rows"]
+
+
+@pytest.fixture(autouse=True)
+def threads(each_build: mps.MTLDevice) -> Iterator[None]:
+    """Leave the device with as many threads as it had."""
+    count = each_build.number_of_threads
+    yield
+    each_build.number_of_threads = count
+
+
+def sequence(shape: tuple[int, int, int, int]) -> np.ndarray:
+    channels, _, rows, steps = shape
+    return np.random.default_rng(7).standard_normal((steps, rows, channels)).astype(np.float32)
+
+
+@each_cell
+@each_shape
+def test_bits_do_not_depend_on_the_threads(
+    each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
+) -> None:
+    network = layer(each_build, [make(np.random.default_rng(3), *shape[:2])])
+    x = sequence(shape)
+    each_build.number_of_threads = 1
+    expected, state = network.predict(x, return_state=True)
+    for count in (2, 3, 5):
+        each_build.number_of_threads = count
+        found, last = network.predict(x, return_state=True)
+        assert_same_bits(found, expected)
+        assert_same_states(last, state)
+
+
+@each_cell
+@each_shape
+def test_bits_do_not_depend_on_where_a_sequence_is_cut(
+    each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
+) -> None:
+    network = layer(each_build, [make(np.random.default_rng(3), *shape[:2])])
+    x = sequence(shape)
+    whole = network.predict(x)
+    first, state = network.predict(x[:1], return_state=True)
+    assert_same_bits(np.concatenate([first, network.predict(x[1:], state)]), whole)
+
+
+@each_cell
+@pytest.mark.parametrize("shape", [SHAPES["few rows"], SHAPES["many rows"]], ids=["few rows", "many rows"])
+def test_bits_do_not_depend_on_the_batch(
+    each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
+) -> None:
+    network = layer(each_build, [make(np.random.default_rng(3), *shape[:2])])
+    x = sequence(shape)
+    together = network.predict(x)
+    for rows in (slice(0, 1), slice(1, 3), slice(2, None)):
+        assert_same_bits(network.predict(x[:, rows]), together[:, rows])
+
+
+@each_cell
+def test_paired_rows_keep_the_bounds_of_ordinary_products(each_build: mps.MTLDevice, make: Make) -> None:
+    cells = [make(np.random.default_rng(3), *PAIRED[:2])]
+    case = MatrixCase(cells, inputs(cells, (PAIRED[2],) * 3), None)
+    check(case, run(each_build, case))
+
+
+@each_cell
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e4], ids=["nan", "inf", "large"])
+def test_a_row_unlike_the_others_does_not_touch_them(each_build: mps.MTLDevice, make: Make, value: float) -> None:
+    """Rows are paired only where what they hold allows it: else the difference would be NaN, or some 1e-2."""
+    network = layer(each_build, [make(np.random.default_rng(3), *PAIRED[:2])])
+    x = sequence(PAIRED)[:3]
+    x[:, 3] = value
+    others = np.arange(PAIRED[2]) != 3
+    alone = network.predict(np.ascontiguousarray(x[:, others]))  # an odd number of rows is never paired
+    np.testing.assert_allclose(network.predict(x)[:, others], alone, rtol=0.0, atol=1e-5)
