@@ -69,7 +69,9 @@ def each_build(
         monkeypatch.setenv(name, value)
     if request.param not in _devices_by_build:
         _devices_by_build[request.param] = mps.MTLCopyAllDevices()[0]
-    has_twins = request.param in ("x86-64-v3", "x86-64-v4")
+    has_twins = request.param in ("x86-64-v3", "x86-64-v4") or (
+        request.param == "baseline" and platform.machine() in ("aarch64", "arm64")
+    )
     with oracle.tiled() if has_twins else nullcontext():
         yield _devices_by_build[request.param]
 

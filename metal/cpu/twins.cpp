@@ -1,4 +1,14 @@
 // The table of twins for the instruction set that this is compiled for; TWIN_TABLE is its name.
+#if defined(__AVX2__)
+#pragma GCC diagnostic push
+#if !defined(__clang__)
+// GCC's own header initialises vectors with themselves, and GCC warns of it.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
 #include "matrix_run.h"
 #include "tile_by_tile.h"
 
@@ -19,24 +29,16 @@ template <class Cell> void run_item(const msl_plan *plan, const msl_twin_call *c
 } // namespace twin
 } // namespace
 
-#define TWIN(name)                                                                                                \
-    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name>, nullptr},                      \
+#define TWIN(name)                                                                                           \
+    {#name "_half", twin::make_plan<twin::name, true>, twin::run_item<twin::name>, nullptr},                 \
     {#name "_float", twin::make_plan<twin::name, false>, twin::run_item<twin::name>, nullptr}
 
-#define MATRIX_TWIN(name, weights, element, rows)                                                                 \
-    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr,                               \
+#define MATRIX_TWIN(name, weights, element, rows)                                                            \
+    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr,                          \
      twin::run_matrix<twin::name, element>}
 
-#define MATRIX_TWINS(name)                                                                                        \
-    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
-    MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
-
-#define MATRIX_TWIN(name, weights, element, rows)                                                                 \
-    {#name "_" #weights "_" #rows, twin::plan_matrix<twin::name, element>, nullptr,                               \
-     twin::run_matrix<twin::name, element>}
-
-#define MATRIX_TWINS(name)                                                                                        \
-    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                     \
+#define MATRIX_TWINS(name)                                                                                   \
+    MATRIX_TWIN(name, half, twin::half_bits, 1), MATRIX_TWIN(name, half, twin::half_bits, 4),                \
     MATRIX_TWIN(name, float, float, 1), MATRIX_TWIN(name, float, float, 4)
 
 extern "C" const struct msl_twin TWIN_TABLE[];

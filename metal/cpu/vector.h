@@ -235,9 +235,10 @@ TWIN_INLINE vf clamp(vf x, float low, float high)
     return minimum(select(x < low, broadcast(low), x), broadcast(high));
 }
 
+// Below the least normal number where it should be less still.
 TWIN_INLINE vf sigmoid(vf x)
 {
-    const power_of_two e = exp_parts<true>(clamp(-x, -87.0f, 87.0f));
+    const power_of_two e = exp_parts<true>(clamp(-x, -87.0f, 88.0f));
     return 1.0f / (1.0f + (e.scale + e.scale * e.rest));
 }
 
