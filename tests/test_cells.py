@@ -115,7 +115,7 @@ def test_formats(
 @pytest.mark.parametrize("kind", list(oracle.NeuronType), ids=lambda kind: kind.name)
 @settings(exploring, max_examples=15)
 @given(rng=strategies.generators(), hard=st.booleans())
-def test_neurons(device: mps.MTLDevice, kind: oracle.NeuronType, rng: np.random.Generator, hard: bool) -> None:
+def test_neurons(each_build: mps.MTLDevice, kind: oracle.NeuronType, rng: np.random.Generator, hard: bool) -> None:
     """Each function over a wide range of arguments, the edges of float32 among them."""
     channels = 5
     neuron = strategies.random_neuron(kind, channels, rng, hard)
@@ -124,7 +124,7 @@ def test_neurons(device: mps.MTLDevice, kind: oracle.NeuronType, rng: np.random.
     wide = rng.uniform(-1.0, 1.0, (1, 1, 8, 9, channels)) * 10.0 ** rng.integers(-6, 2, (1, 1, 8, 9, 1))
     wide[0, 0, 0, :7, 0] = [0.0, -0.0, 1e-40, -1e-40, 80.0, -80.0, 1.0]
     case = strategies.Case([cell], wide.astype(np.float32), None)
-    check(case, run(device, case))
+    check(case, run(each_build, case))
 
 
 def test_bounds_are_sharp(device: mps.MTLDevice) -> None:

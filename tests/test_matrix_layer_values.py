@@ -152,7 +152,7 @@ def test_many_stacks(
 @pytest.mark.parametrize("kind", list(oracle.NeuronType), ids=lambda kind: kind.name)
 @settings(exploring, max_examples=10)
 @given(rng=strategies.generators(), hard=st.booleans())
-def test_neurons(device: mps.MTLDevice, kind: oracle.NeuronType, rng: np.random.Generator, hard: bool) -> None:
+def test_neurons(each_build: mps.MTLDevice, kind: oracle.NeuronType, rng: np.random.Generator, hard: bool) -> None:
     """Each function over a wide range of arguments, the edges of float32 among them."""
     channels = 5
     neuron = strategies.random_neuron(kind, channels, rng, hard)
@@ -161,7 +161,7 @@ def test_neurons(device: mps.MTLDevice, kind: oracle.NeuronType, rng: np.random.
     wide = rng.uniform(-1.0, 1.0, (40, channels)) * 10.0 ** rng.integers(-6, 2, (40, 1))
     wide[:7, 0] = [0.0, -0.0, 1e-40, -1e-40, 80.0, -80.0, 1.0]
     case = MatrixCase([cell], [wide.astype(np.float32)], None)
-    check(case, run(device, case))
+    check(case, run(each_build, case))
 
 
 @pytest.mark.parametrize("outputs", [8, matrix_strategies.SEQUENCE_CHANNELS + 4], ids=["small", "large"])
