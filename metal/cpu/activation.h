@@ -1,6 +1,7 @@
-// The neurons of metal/neuron.h on whole vectors; those that no recurrent network spends its time on take the kernel's.
+// The neurons of metal/neuron.h on whole vectors; what needs a power is left to the kernel's.
 #ifndef TWIN_ACTIVATION_H
 #define TWIN_ACTIVATION_H
+#include "elementary.h"
 #include "surface.h"
 
 namespace metal {
@@ -13,8 +14,26 @@ namespace {
 namespace twin {
 
 // Of MPSCNNNeuronType.
-enum { SIGMOID = 3, TANH = 5 };
+enum {
+    NONE,
+    RELU,
+    LINEAR,
+    SIGMOID,
+    HARD_SIGMOID,
+    TANH,
+    ABSOLUTE,
+    SOFT_PLUS,
+    SOFT_SIGN,
+    ELU,
+    PRELU,
+    RELUN,
+    POWER,
+    EXPONENTIAL,
+    LOGARITHM,
+    GELU
+};
 
+// For powers: they would need the logarithm to twice the precision and a dozen special cases.
 __attribute__((noinline)) inline vf kernel_neuron(uint32_t type, vf x, vf a, float b, float c)
 {
     f4 parts[TEXELS];
@@ -27,25 +46,84 @@ __attribute__((noinline)) inline vf kernel_neuron(uint32_t type, vf x, vf a, flo
     return join(parts);
 }
 
+// x >= 0 ? x : negative, and NaN where x is NaN.
+TWIN_INLINE vf rectify(vf x, vf negative) { return select(x >= 0.0f, x, negative); }
+
+// e^x - 1 for x <= 0, which does not cancel where x is small.
+TWIN_INLINE vf exp_less_one(vf x)
+{
+    const power_of_two e = exp_parts<false>(clamp(x, -20.0f, 0.0f));
+    return (e.scale - 1.0f) + e.scale * e.rest;
+}
+
+TWIN_INLINE vf soft_plus(vf y) { return maximum(y, vf{}) + log_one_plus(exponential(-absolute(y))); }
+
+// The neurons that few networks have. What is infinite or NaN is as in the kernel.
+//
+// Errors are relative to the exact value for the float that y is, in units of 2^-24, and 2^-147 besides:
+//   Linear, HardSigmoid, ReLUN  1
+//   SoftPlus                    5, y = b x
+//   SoftSign                    3
+//   ELU                         4
+//   Exponential                 2, y = a x + b, c = -1
+//   Logarithm                   2, y = a x + b, c = -1; 5 to another base
+//   GeLU                        3 times |x|, absolute: of negative x, less than that cancels
+__attribute__((noinline)) inline vf rare_neuron(uint32_t type, vf x, vf a, float b, float c)
+{
+    switch (type) {
+    case LINEAR:
+        return a * x + b;
+    case HARD_SIGMOID: {
+        const vf y = a * x + b;
+        return select(y > 1.0f, broadcast(1.0f), select(y < 0.0f, vf{}, y));
+    }
+    case ABSOLUTE:
+        return absolute(x);
+    case SOFT_PLUS:
+        return a * soft_plus(b * x);
+    case SOFT_SIGN:
+        return x / (1.0f + absolute(x));
+    case ELU:
+        return rectify(x, a * exp_less_one(x));
+    case RELUN: {
+        const vf y = rectify(x, a * x);
+        return select(y > b, broadcast(b), y);
+    }
+    case EXPONENTIAL:
+        return c == -1.0f ? exponential(a * x + b) : kernel_neuron(type, x, a, b, c);
+    case LOGARITHM:
+        return c == -1.0f ? logarithm(a * x + b) : logarithm(a * x + b) / metal::log(c);
+    case GELU:
+        return 0.5f * x * (1.0f + erf(x * 0.70710678118654752f));
+    case POWER:
+        return kernel_neuron(type, x, a, b, c);
+    default:
+        return x;
+    }
+}
+
 TWIN_INLINE vf activate(uint32_t type, vf x, vf a, float b, float c)
 {
     switch (type) {
-    case 0:     // None
+    case NONE:
         return x;
-    case 1:     // ReLU
-    case 10:    // PReLU
-        return select(x >= 0.0f, x, a * x);
+    case RELU:
+    case PRELU:
+        return rectify(x, a * x);
     case SIGMOID:
         return sigmoid(x);
     case TANH:
-        return a * tanh(b * x);
+        return a * tanh(b * x);     // error below 6, y = b x
     default:
-        return kernel_neuron(type, x, a, b, c);
+        return rare_neuron(type, x, a, b, c);
     }
 }
 
 // The usual LSTM: sigmoid for the gates, tanh for memory and output, with two divisions in place of five. Products of
 // the denominators are finite while no argument is beyond FAR; beyond, all is taken apart.
+//
+// Error of the memory relative to |forget c0| + |in cell|, and of the output to what belongs to that memory: 12 units
+// of 2^-24, most of them for gates near -FAR, whose exponents are less exact; and 2^-126 of 1 + |c0| besides.
 constexpr float FAR = 20.0f;
 
 struct usual_state {

@@ -25,6 +25,9 @@ TWIN_INLINE vf exp_twice_less_one(vf x)
 }
 
 // The cell of sigmoids and hyperbolic tangents with two divisions instead of five.
+//
+// Error of the memory relative to |forget c0| and |in cell|, and of the output to what belongs to that memory, in units
+// of 2^-24: 8, and 1.25 |x| more for a gate of x < 0. A gate is no smaller than 2^-45: that of 1 + |c0| besides.
 TWIN_INLINE lstm_state finish_usual_lstm(vf sum_i, vf sum_f, vf sum_c, vf sum_o, vf c0)
 {
     const vf i = one_and_exp_minus(sum_i), f = one_and_exp_minus(sum_f), o = one_and_exp_minus(sum_o);
