@@ -242,8 +242,8 @@ TWIN_INLINE vf sigmoid(vf x)
     return 1.0f / (1.0f + (e.scale + e.scale * e.rest));
 }
 
-// (e^2x - 1) / (e^2x + 1), with the difference taken before it can cancel: relative error below 5 * 2^-24, however small
-// x is. The sign of a zero is lost.
+// (e^2x - 1) / (e^2x + 1), with the difference taken before it can cancel: relative error below 5 * 2^-24, however
+// small x is. The sign of a zero is lost.
 TWIN_INLINE vf tanh(vf x)
 {
     const power_of_two e = exp_parts<false>(clamp(x * 2.0f, -20.0f, 20.0f));
