@@ -15,6 +15,8 @@ constant bool HAS_DESTINATION  [[function_constant(MPSRNN_CONSTANT_HAS_DESTINATI
 constant bool KEEPS_SUMS       [[function_constant(MPSRNN_CONSTANT_KEEPS_SUMS)]];
 constant bool ADDS             [[function_constant(MPSRNN_CONSTANT_ADDS)]];
 constant bool UNIT_TRANSFORM   [[function_constant(MPSRNN_CONSTANT_UNIT_TRANSFORM)]];
+// A permission that these kernels make no use of: it is for tuned twins of them.
+constant bool REDUCED_PRECISION [[function_constant(MPSRNN_CONSTANT_REDUCED_PRECISION)]];
 
 // mpsrnn_matrix_step of params.h, with pointers in place of addresses.
 struct matrix_step {

@@ -238,11 +238,12 @@ typedef struct {
 #define MPSRNN_CONSTANT_DESTINATION_HALF 11 // bool: the same of the destinations
 #define MPSRNN_CONSTANT_KEEPS_SUMS 12       // bool: the gates' sums are stored
 #define MPSRNN_CONSTANT_ADDS 13             // bool: the destination receives addend + h1
-#define MPSRNN_CONSTANT_NEURON_0 14         // uint: MPSCNNNeuronType of each gate of the kernel
-#define MPSRNN_CONSTANT_NEURON_1 15
-#define MPSRNN_CONSTANT_NEURON_2 16
-#define MPSRNN_CONSTANT_NEURON_3 17
-#define MPSRNN_CONSTANT_NEURON_OUTPUT 18    // uint: MPSCNNNeuronType from cell to output
-#define MPSRNN_CONSTANT_COUNT 19
+#define MPSRNN_CONSTANT_REDUCED_PRECISION 14    // bool: matrices may be multiplied in less than float32, sums may not
+#define MPSRNN_CONSTANT_NEURON_0 15         // uint: MPSCNNNeuronType of each gate of the kernel
+#define MPSRNN_CONSTANT_NEURON_1 16
+#define MPSRNN_CONSTANT_NEURON_2 17
+#define MPSRNN_CONSTANT_NEURON_3 18
+#define MPSRNN_CONSTANT_NEURON_OUTPUT 19    // uint: MPSCNNNeuronType from cell to output
+#define MPSRNN_CONSTANT_COUNT 20
 
 #endif

@@ -178,6 +178,6 @@ cdef ImageFrames image_frames(frames, MTLDevice device, native.uint32_t output_c
     made.destination.channels = output_channels
     pixels = <size_t>source.width * source.height * source.images
     slices = (source.channels + 3) // 4 + (output_channels + 3) // 4
-    made._group = min(made._count, max(1, GROUP_BYTES // (pixels * slices * 4 * <size_t>frames.itemsize)))
+    made._group = min(made._count, max(<size_t>1, GROUP_BYTES // (pixels * slices * 4 * <size_t>frames.itemsize)))
     _make_images(made)
     return made

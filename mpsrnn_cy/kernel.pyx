@@ -60,10 +60,13 @@ cdef class MPSKernel:
 
     @property
     def options(self):
-        """A set of `MPSKernelOptions`; NONE at first. Kept, and without effect.
+        """A set of `MPSKernelOptions`; NONE at first.
 
         SKIP_API_VALIDATION skips nothing: arguments are always checked, for nothing behind the checks would stop.
-        ALLOW_REDUCED_PRECISION is a hint that no kernel takes. The others ask Apple's kernels for help in debugging.
+        ALLOW_REDUCED_PRECISION lets inference layers over matrices multiply in bfloat16, inputs and previous outputs by
+        weights; sums, cells and what is stored stay float32. Batches of four rows and more do so on the portable device
+        where the processor has instructions for it (AVX512_BF16). Elsewhere, and for other layers, it has no effect.
+        The other options ask Apple's kernels for help in debugging, and have none.
         """
         return self._options
 

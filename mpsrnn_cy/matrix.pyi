@@ -3,6 +3,7 @@
 from typing import Any, final, overload
 
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
 from .buffer import MTLBuffer
 from .device import MTLCommandBuffer, MTLDevice
@@ -11,6 +12,7 @@ from .matrix_descriptor import MPSMatrixDescriptor
 
 __all__ = ["MPSMatrix", "MPSTemporaryMatrix"]
 
+@disjoint_base
 class MPSMatrix(DeviceArray):
     @overload
     def __new__(cls, device: MTLDevice, descriptor: MPSMatrixDescriptor) -> MPSMatrix: ...

@@ -33,9 +33,10 @@ cdef discard_states(list states)
 
 
 # All take arguments that have been checked: views, a state or None, states from `new_states`, which are discarded if
-# nothing can be encoded.
+# nothing can be encoded. `options` are those of the layer, `MPSKernelOptions`.
 cdef encode_sequence(
     native.mpsrnn_matrix_layer layer,
+    uint32_t options,
     MTLCommandBuffer command,
     NativeViews read,
     NativeViews written,
@@ -45,6 +46,7 @@ cdef encode_sequence(
 # In a command buffer of its own, which has completed when it returns.
 cdef run_sequence(
     native.mpsrnn_matrix_layer layer,
+    uint32_t options,
     MTLCommandQueue queue,
     NativeViews read,
     NativeViews written,
@@ -53,6 +55,7 @@ cdef run_sequence(
 )
 cdef encode_bidirectional(
     native.mpsrnn_matrix_layer layer,
+    uint32_t options,
     MTLCommandBuffer command,
     mode,
     list sources,

@@ -103,6 +103,7 @@ cdef discard_states(list states):
 
 cdef encode_sequence(
     native.mpsrnn_matrix_layer layer,
+    uint32_t options,
     MTLCommandBuffer command,
     NativeViews read,
     NativeViews written,
@@ -116,7 +117,8 @@ cdef encode_sequence(
     cdef NativeStates states = native_states(states_out, read.items[0].rows)
     with nogil:
         status = api.matrix_layer_encode_sequence(
-            layer, command._h, read.items, written.items, read.count, start.items, states.items, state_count, &error
+            layer, command._h, read.items, written.items, read.count, start.items, states.items, state_count,
+            options, &error
         )
     if status != native.MPSRNN_STATUS_OK:
         discard_states(states_out)
@@ -125,6 +127,7 @@ cdef encode_sequence(
 
 cdef run_sequence(
     native.mpsrnn_matrix_layer layer,
+    uint32_t options,
     MTLCommandQueue queue,
     NativeViews read,
     NativeViews written,
@@ -141,7 +144,8 @@ cdef run_sequence(
         status = api.command_create(queue._h, &command, &error)
         if status == native.MPSRNN_STATUS_OK:
             status = api.matrix_layer_encode_sequence(
-                layer, command, read.items, written.items, read.count, start.items, states.items, state_count, &error
+                layer, command, read.items, written.items, read.count, start.items, states.items, state_count,
+                options, &error
             )
         if status == native.MPSRNN_STATUS_OK:
             status = api.command_run(command, &error)
@@ -152,6 +156,7 @@ cdef run_sequence(
 
 cdef encode_bidirectional(
     native.mpsrnn_matrix_layer layer,
+    uint32_t options,
     MTLCommandBuffer command,
     mode,
     list sources,
@@ -168,6 +173,7 @@ cdef encode_bidirectional(
     cdef NativeStates start = native_states([] if state_in is None else [state_in], read.items[0].rows)
     with nogil:
         status = api.matrix_layer_encode_bidirectional(
-            layer, command._h, read.items, ahead.items, behind.items, read.count, combine, start.items, &error
+            layer, command._h, read.items, ahead.items, behind.items, read.count, combine, start.items,
+            options, &error
         )
     check(status, &error)

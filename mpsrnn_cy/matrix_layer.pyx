@@ -196,7 +196,7 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
             )
         checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
         checks.check_overlap()
-        encode_bidirectional(self._h, command, mode, sources, first, second, recurrent_input_state)
+        encode_bidirectional(self._h, self._options, command, mode, sources, first, second, recurrent_input_state)
         checks.finish()
 
     def predict(self, x, state=None, *, return_state=False):
@@ -230,7 +230,7 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
         destination = steps.destination(self.device, self._outputs)
         states = new_states(self.device, self._state_layers, steps.first_rows, wants_state, None)
         read, written = steps.views(source, self._inputs), steps.views(destination, self._outputs)
-        run_sequence(self._h, self._queue, read, written, state, states)
+        run_sequence(self._h, self._options, self._queue, read, written, state, states)
         outputs = steps.arrays(destination, self._outputs)
         return (outputs, states[0]) if wants_state else outputs
 
@@ -267,7 +267,7 @@ cdef _encode(MPSRNNMatrixInferenceLayer layer, command_buffer, names, matrices, 
     checks.state(state, "recurrent_input_state", layer._cells, sources[0].rows)
     checks.check_overlap()
     states = layer._new_states(command, len(sources), sources[0].rows, output_states)
-    encode_sequence(layer._h, command, native_views(sources), native_views(destinations), state, states)
+    encode_sequence(layer._h, layer._options, command, native_views(sources), native_views(destinations), state, states)
     checks.finish()
     if output_states is not None:
         output_states.extend(states)
@@ -295,7 +295,7 @@ cdef bint _encode_plain(
         return False
     count, rows = sources.views.count, sources.views.items[0].rows
     states = layer._new_states(command_buffer, count, rows, output_states)
-    encode_sequence(layer._h, command_buffer, sources.views, destinations.views, state, states)
+    encode_sequence(layer._h, layer._options, command_buffer, sources.views, destinations.views, state, states)
     if output_states is not None:
         output_states.extend(states)
     return True

@@ -205,11 +205,11 @@ cdef extern from "mpsrnn.h" nogil:
                                              mpsrnn_error *) noexcept nogil
         mpsrnn_status (*matrix_layer_encode_sequence)(mpsrnn_matrix_layer, mpsrnn_command, const mpsrnn_matrix *,
                                                       const mpsrnn_matrix *, size_t, const mpsrnn_matrix_state *,
-                                                      const mpsrnn_matrix_state *, size_t,
+                                                      const mpsrnn_matrix_state *, size_t, uint32_t,
                                                       mpsrnn_error *) noexcept nogil
         mpsrnn_status (*matrix_layer_encode_bidirectional)(mpsrnn_matrix_layer, mpsrnn_command, const mpsrnn_matrix *,
                                                            const mpsrnn_matrix *, const mpsrnn_matrix *, size_t,
-                                                           mpsrnn_combine, const mpsrnn_matrix_state *,
+                                                           mpsrnn_combine, const mpsrnn_matrix_state *, uint32_t,
                                                            mpsrnn_error *) noexcept nogil
         mpsrnn_status (*training_layer_create)(mpsrnn_device, const mpsrnn_cell *, mpsrnn_training_layer *,
                                                mpsrnn_error *) noexcept nogil

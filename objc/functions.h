@@ -59,12 +59,12 @@ mpsrnn_status mcy_matrix_layer_encode_sequence(mpsrnn_matrix_layer layer, mpsrnn
                                                const mpsrnn_matrix *sources, const mpsrnn_matrix *destinations,
                                                size_t count, const mpsrnn_matrix_state *state_in,
                                                const mpsrnn_matrix_state *states_out, size_t state_count,
-                                               mpsrnn_error *error);
+                                               uint32_t options, mpsrnn_error *error);
 mpsrnn_status mcy_matrix_layer_encode_bidirectional(mpsrnn_matrix_layer layer, mpsrnn_command command,
                                                     const mpsrnn_matrix *sources, const mpsrnn_matrix *forward,
                                                     const mpsrnn_matrix *backward, size_t count,
                                                     mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
-                                                    mpsrnn_error *error);
+                                                    uint32_t options, mpsrnn_error *error);
 void mcy_release(void *handle);
 size_t mcy_live_handle_count(void);
 

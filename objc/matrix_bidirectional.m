@@ -102,7 +102,7 @@ mpsrnn_status mcy_matrix_layer_encode_bidirectional(mpsrnn_matrix_layer handle, 
                                                     const mpsrnn_matrix *sources, const mpsrnn_matrix *forward,
                                                     const mpsrnn_matrix *backward, size_t count,
                                                     mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
-                                                    mpsrnn_error *error)
+                                                    uint32_t options, mpsrnn_error *error)
 {
     if (count == 0) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "a sequence of 0 matrices; at least 1 expected");
@@ -114,6 +114,7 @@ mpsrnn_status mcy_matrix_layer_encode_bidirectional(mpsrnn_matrix_layer handle, 
         .sources = sources,
         .count = count,
         .state_in = state_in,
+        .allows_reduced_precision = (options & MPSRNN_ALLOW_REDUCED_PRECISION) != 0,
     };
     bidirectional b = { .forward = q, .backward = q };
     mpsrnn_status status = mcy_matrix_sequence_choose_cells(&b.forward, layer, MCY_FORWARD_CELLS, error);

@@ -107,7 +107,7 @@ mpsrnn_status mcy_matrix_layer_encode_sequence(mpsrnn_matrix_layer layer, mpsrnn
                                                const mpsrnn_matrix *sources, const mpsrnn_matrix *destinations,
                                                size_t count, const mpsrnn_matrix_state *state_in,
                                                const mpsrnn_matrix_state *states_out, size_t state_count,
-                                               mpsrnn_error *error)
+                                               uint32_t options, mpsrnn_error *error)
 {
     if (!destinations) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "no destination matrices");
@@ -121,6 +121,7 @@ mpsrnn_status mcy_matrix_layer_encode_sequence(mpsrnn_matrix_layer layer, mpsrnn
         .state_in = state_in,
         .states_out = states_out,
         .state_count = state_count,
+        .allows_reduced_precision = (options & MPSRNN_ALLOW_REDUCED_PRECISION) != 0,
     };
     mpsrnn_status status = mcy_matrix_sequence_choose_cells(&q, (MCYMatrixLayer *)layer, MCY_ALL_CELLS, error);
     if (status == MPSRNN_STATUS_OK) {

@@ -8,7 +8,15 @@ uint32_t mcy_matrix_rows_per_thread(const mcy_matrix_sequence *q)
 }
 
 /* What of a kernel follows from the sequence, as the number of a variant: see MCY_MATRIX_VARIANTS. */
-enum { SOURCE_HALF = 1, HAS_DESTINATION = 2, DESTINATION_HALF = 4, ADDS = 8, KEEPS_SUMS = 16, SEVERAL_ROWS = 32 };
+enum {
+    SOURCE_HALF = 1,
+    HAS_DESTINATION = 2,
+    DESTINATION_HALF = 4,
+    ADDS = 8,
+    KEEPS_SUMS = 16,
+    SEVERAL_ROWS = 32,
+    REDUCED_PRECISION = 64,
+};
 
 static int variant_of(const mcy_matrix_sequence *q, size_t layer)
 {
@@ -21,6 +29,7 @@ static int variant_of(const mcy_matrix_sequence *q, size_t layer)
         variant |= q->destinations[0].data_type == MPSRNN_FLOAT16 ? DESTINATION_HALF : 0;
         variant |= q->addend ? ADDS : 0;
     }
+    variant |= q->allows_reduced_precision ? REDUCED_PRECISION : 0;
     return variant | (q->records && q->records[0].sums.buffer ? KEEPS_SUMS : 0);
 }
 
@@ -35,6 +44,7 @@ static mpsrnn_status compile_variant(const mcy_matrix_sequence *q, const mcy_cel
     constants.values[MPSRNN_CONSTANT_HAS_DESTINATION] = (variant & HAS_DESTINATION) != 0;
     constants.values[MPSRNN_CONSTANT_DESTINATION_HALF] = (variant & DESTINATION_HALF) != 0;
     constants.values[MPSRNN_CONSTANT_ADDS] = (variant & ADDS) != 0;
+    constants.values[MPSRNN_CONSTANT_REDUCED_PRECISION] = (variant & REDUCED_PRECISION) != 0;
     constants.values[MPSRNN_CONSTANT_KEEPS_SUMS] = (variant & KEEPS_SUMS) != 0;
     char library[32], name[64];
     snprintf(library, sizeof library, "matrix_%s", cell->library);

@@ -153,6 +153,9 @@ typedef struct {
 /* MPSRNNBidirectionalCombineMode. */
 typedef enum { MPSRNN_COMBINE_NONE, MPSRNN_COMBINE_ADD, MPSRNN_COMBINE_CONCATENATE } mpsrnn_combine;
 
+/* Of MPSKernelOptions; other bits have no effect. */
+enum { MPSRNN_ALLOW_REDUCED_PRECISION = 2 };
+
 typedef enum { MPSRNN_RECURRENT_OUTPUT, MPSRNN_MEMORY_CELL } mpsrnn_state_part;
 
 /* One layer's recurrent state over matrices, rows x output channels, float32: h, and c or an absent matrix. */
@@ -268,18 +271,19 @@ typedef struct {
      * least as many as its source. All sources have one element type, and so have all destinations. `state_in` has an
      * entry for every layer, or is NULL: zero. `state_count` is 0, 1 (the last step's state) or `count`; `states_out`
      * has an entry for every layer of every such state, which are written. States have the rows of the first source;
-     * where a step has fewer, the others keep their state. */
+     * where a step has fewer, the others keep their state. `options` are MPSKernelOptions: with reduced precision,
+     * matrices may be multiplied in bfloat16, with float32 sums. */
     mpsrnn_status (*matrix_layer_encode_sequence)(mpsrnn_matrix_layer layer, mpsrnn_command command,
                                                   const mpsrnn_matrix *sources, const mpsrnn_matrix *destinations,
                                                   size_t count, const mpsrnn_matrix_state *state_in,
                                                   const mpsrnn_matrix_state *states_out, size_t state_count,
-                                                  mpsrnn_error *error);
-    /* As image_layer_encode_bidirectional. */
+                                                  uint32_t options, mpsrnn_error *error);
+    /* As image_layer_encode_bidirectional, with the options of matrix_layer_encode_sequence. */
     mpsrnn_status (*matrix_layer_encode_bidirectional)(mpsrnn_matrix_layer layer, mpsrnn_command command,
                                                        const mpsrnn_matrix *sources, const mpsrnn_matrix *forward,
                                                        const mpsrnn_matrix *backward, size_t count,
                                                        mpsrnn_combine combine, const mpsrnn_matrix_state *state_in,
-                                                       mpsrnn_error *error);
+                                                       uint32_t options, mpsrnn_error *error);
 
     /* A layer whose weights are passed to every call, in the element type of the cell's; of those it only reads which
      * there are. UNSUPPORTED for groups. */

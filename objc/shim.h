@@ -164,7 +164,7 @@ mpsrnn_status mcy_buffer_create_with_bytes(MCYDevice *device, const void *bytes,
 
 /* ---- stage.m ---- */
 
-enum { MCY_STAGE_VARIANTS = 8, MCY_MATRIX_VARIANTS = 64 };
+enum { MCY_STAGE_VARIANTS = 8, MCY_MATRIX_VARIANTS = 128 };
 
 /* One kernel of a cell with its weights: what one dispatch of one time step needs besides images. */
 @interface MCYStage : NSObject {
@@ -351,6 +351,7 @@ struct mcy_matrix_sequence {
     size_t state_count;                         /* states of the last steps to keep: 0, 1 or all */
     const mcy_matrix_record *records;           /* training, of one cell: by step, in the order of the run; or NULL */
     mcy_matrix_weights weights[2];              /* training: of each stage of the cell; else nil */
+    BOOL allows_reduced_precision;              /* of products */
 
     uint32_t rows;                              /* of the first source, which has most */
     mcy_matrix_scratch *scratch;                /* by cell */

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
-from ctypes import c_int, c_size_t
+from ctypes import c_int, c_size_t, c_uint32
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,6 +105,7 @@ def run(
         pointer(structs_in),
         pointer(state_structs(states)),
         c_size_t(state_count),
+        c_uint32(0),
     )
     del layer
     command.commit_and_wait()
@@ -326,6 +327,7 @@ def bidirectional(
         c_size_t(len(xs)),
         c_int(combine),
         pointer(None),
+        c_uint32(0),
     )
     command.commit_and_wait()
     for matrices in ys:

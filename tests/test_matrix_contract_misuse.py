@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 from collections.abc import Callable
-from ctypes import c_int, c_size_t
+from ctypes import c_int, c_size_t, c_uint32
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,7 @@ class Encoding:
             pointer(self.state_in),
             pointer(self.states_out),
             c_size_t(self.state_count),
+            c_uint32(0),
         )
 
     def encode_bidirectional(self, combine: int, forward: Any, backward: Any) -> None:
@@ -89,6 +90,7 @@ class Encoding:
             c_size_t(self.count),
             c_int(combine),
             pointer(self.state_in),
+            c_uint32(0),
         )
 
 

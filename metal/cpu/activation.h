@@ -165,6 +165,36 @@ TWIN_INLINE usual_state usual_cell(const vf *gates, vf c0)
     return next;
 }
 
+// The usual GRU, likewise: both of its gates with one division.
+struct usual_gates {
+    vf update, reset;
+};
+
+__attribute__((noinline)) inline vf far_sigmoid(vf x) { return sigmoid(x); }
+__attribute__((noinline)) inline vf far_tanh(vf x) { return tanh(x); }
+
+TWIN_INLINE usual_gates usual_gates_of(vf update, vf reset)
+{
+    if (__builtin_expect(!all_below(largest(absolute(update), absolute(reset)), FAR), false))
+        return {far_sigmoid(update), far_sigmoid(reset)};
+    power_of_two e[2];
+    const vf powers[] = {-update, -reset};
+    exp_parts_of<2>(powers, e);
+    const vf z = 1.0f + (e[0].scale + e[0].scale * e[0].rest);
+    const vf r = 1.0f + (e[1].scale + e[1].scale * e[1].rest);
+    const vf inverse = 1.0f / (z * r);
+    return {r * inverse, z * inverse};
+}
+
+TWIN_INLINE vf usual_candidate(vf x)
+{
+    if (__builtin_expect(!all_below(absolute(x), FAR / 2), false))
+        return far_tanh(x);
+    const power_of_two e = exp_parts<false>(x * 2.0f);
+    const vf below = (e.scale - 1.0f) + e.scale * e.rest;
+    return below / (below + 2.0f);
+}
+
 } // namespace twin
 } // namespace
 #endif

@@ -74,15 +74,16 @@ struct single_gate : cell {
 
 struct gru_gates : cell {
     enum { GATES = 2, TERMS = 2 };
-    bool has_state, has_recurrent, has_memory;
+    bool has_state, has_recurrent, has_memory, is_usual;
     surface output_in, update, reset, updated;
 
     explicit gru_gates(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)),
           has_recurrent(constant(MPSRNN_CONSTANT_HAS_RECURRENT)),
-          has_memory(constant(MPSRNN_CONSTANT_HAS_MEMORY)), output_in(texture(MPSRNN_TEXTURE_OUTPUT_IN)),
-          update(texture(MPSRNN_TEXTURE_GATE)), reset(texture(MPSRNN_TEXTURE_RESET)),
-          updated(texture(MPSRNN_TEXTURE_UPDATED))
+          has_memory(constant(MPSRNN_CONSTANT_HAS_MEMORY)),
+          is_usual(constant(MPSRNN_CONSTANT_NEURON_0) == SIGMOID && constant(MPSRNN_CONSTANT_NEURON_1) == SIGMOID),
+          output_in(texture(MPSRNN_TEXTURE_OUTPUT_IN)), update(texture(MPSRNN_TEXTURE_GATE)),
+          reset(texture(MPSRNN_TEXTURE_RESET)), updated(texture(MPSRNN_TEXTURE_UPDATED))
     {
     }
 
@@ -109,12 +110,17 @@ struct gru_gates : cell {
         read_input(at, input);
         if (has_state)
             read(output_in, at, h0);
-        for (int i = 0; i < TEXELS; ++i) {
-            vf gates[GATES];
-            add_up(sums, i, input, gates);
-            z[i] = neuron(sums, MPSRNN_GATE_UPDATE, gates[MPSRNN_GATE_UPDATE]);
-            if (has_recurrent)
-                r[i] = neuron(sums, MPSRNN_GATE_RESET, gates[MPSRNN_GATE_RESET]) * h0[i];
+        if (is_usual) {
+#pragma GCC unroll 4
+            for (int i = 0; i < TEXELS; ++i) {
+                vf gates[GATES];
+                add_up(sums, i, input, gates);
+                const usual_gates both = usual_gates_of(gates[MPSRNN_GATE_UPDATE], gates[MPSRNN_GATE_RESET]);
+                z[i] = both.update;
+                r[i] = both.reset * h0[i];
+            }
+        } else {
+            make_any(sums, input, h0, z, r);
         }
         write(update, at, z);
         if (has_recurrent)
@@ -125,18 +131,33 @@ struct gru_gates : cell {
             write(updated, at, z);
         }
     }
+
+private:
+    __attribute__((noinline)) void make_any(const gate_sums<GATES> &sums, const vf *input, const vf *h0, vf *z,
+                                            vf *r) const
+    {
+        for (int i = 0; i < TEXELS; ++i) {
+            vf gates[GATES];
+            add_up(sums, i, input, gates);
+            z[i] = neuron(sums, MPSRNN_GATE_UPDATE, gates[MPSRNN_GATE_UPDATE]);
+            if (has_recurrent)
+                r[i] = neuron(sums, MPSRNN_GATE_RESET, gates[MPSRNN_GATE_RESET]) * h0[i];
+        }
+    }
 };
 
 struct gru_output : cell {
     enum { GATES = 1, TERMS = 3 };
-    bool has_state, flip, has_p_norm;
+    bool has_state, flip, has_p_norm, is_usual;
     surface output_in, update;
     output_surfaces outputs;
 
     explicit gru_output(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), flip(constant(MPSRNN_CONSTANT_FLIP)),
-          has_p_norm(constant(MPSRNN_CONSTANT_P_NORM)), output_in(texture(MPSRNN_TEXTURE_OUTPUT_IN)),
-          update(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
+          has_p_norm(constant(MPSRNN_CONSTANT_P_NORM)),
+          is_usual(!has_p_norm && constant(MPSRNN_CONSTANT_NEURON_0) == TANH && first_a(0) == 1.0f
+                   && params.neurons[0].b == 1.0f),
+          output_in(texture(MPSRNN_TEXTURE_OUTPUT_IN)), update(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
     {
     }
 
@@ -164,6 +185,24 @@ struct gru_output : cell {
         read(update, at, z);
         if (has_state)
             read(output_in, at, h0);
+        if (is_usual) {
+#pragma GCC unroll 4
+            for (int i = 0; i < TEXELS; ++i) {
+                vf gate;
+                add_up(sums, i, input, &gate);
+                const vf h = usual_candidate(gate), s = 1.0f - z[i];
+                h1[i] = flip ? s * h0[i] + z[i] * h : s * h + z[i] * h0[i];
+            }
+        } else {
+            make_any(sums, input, z, h0, h1);
+        }
+        outputs.write(*this, at, h1);
+    }
+
+private:
+    __attribute__((noinline)) void make_any(const gate_sums<GATES> &sums, const vf *input, const vf *z, const vf *h0,
+                                            vf *h1) const
+    {
         for (int i = 0; i < TEXELS; ++i) {
             vf gate;
             add_up(sums, i, input, &gate);
@@ -171,7 +210,6 @@ struct gru_output : cell {
             const vf s = has_p_norm ? complement(z[i], params.p_norm) : 1.0f - z[i];
             h1[i] = flip ? s * h0[i] + z[i] * h : s * h + z[i] * h0[i];
         }
-        outputs.write(*this, at, h1);
     }
 
     // (1 - z^p)^(1/p), as the kernel has it: no network spends its time here.
@@ -214,11 +252,9 @@ struct lstm : cell {
     // Sigmoid for the gates, tanh(x) for cell and output.
     bool has_usual_neurons() const
     {
-        const float *channels = static_cast<const float *>(call.dispatch->buffers[MPSRNN_BUFFER_CHANNELS].contents);
-        const float a = channels[(MPSRNN_GATE_CELL * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_A) * 4];
         return constant(MPSRNN_CONSTANT_NEURON_0) == SIGMOID && constant(MPSRNN_CONSTANT_NEURON_1) == SIGMOID
                && constant(MPSRNN_CONSTANT_NEURON_2) == TANH && constant(MPSRNN_CONSTANT_NEURON_3) == SIGMOID
-               && constant(MPSRNN_CONSTANT_NEURON_OUTPUT) == TANH && a == 1.0f
+               && constant(MPSRNN_CONSTANT_NEURON_OUTPUT) == TANH && first_a(MPSRNN_GATE_CELL) == 1.0f
                && params.neurons[MPSRNN_GATE_CELL].b == 1.0f && params.output_a == 1.0f
                && params.output_neuron.b == 1.0f;
     }

@@ -18,7 +18,7 @@ struct matrix_stage_step {
     const mpsrnn_matrix_step &table;
     int stage;
     size_t gate_step;           // floats between the sums of neighbouring gates
-    float *const *after;        // operands that the step makes
+    void *const *after;         // operands that the step makes
 };
 
 // A vector of channels of a row: its place in the batch and in the block of rows, and where the sums of its gates and
@@ -36,13 +36,14 @@ struct matrix_cell {
     const mpsrnn_cell_params &params;
     size_t operand_step;
     size_t own_stride;
-    bool keeps_sums, has_destination, destination_half, adds;
+    bool keeps_sums, has_destination, destination_half, adds, is_bfloat;
 
     matrix_cell(const msl_twin_call &c, const matrix_plan &plan)
         : call(c), params(matrix_params_of(&c, 0)), operand_step(size_t(plan.rows) * 4),
           own_stride(size_t(params.slices) * 4),
           keeps_sums(constant(MPSRNN_CONSTANT_KEEPS_SUMS)), has_destination(constant(MPSRNN_CONSTANT_HAS_DESTINATION)),
-          destination_half(constant(MPSRNN_CONSTANT_DESTINATION_HALF)), adds(constant(MPSRNN_CONSTANT_ADDS))
+          destination_half(constant(MPSRNN_CONSTANT_DESTINATION_HALF)), adds(constant(MPSRNN_CONSTANT_ADDS)),
+          is_bfloat(plan.is_bfloat)
     {
     }
 
@@ -82,10 +83,14 @@ struct matrix_cell {
             store_lanes(row_at<float>(r.in->table.sums, r.row * gates + gate, own_stride), r.at, sum);
     }
 
-    TWIN_INLINE void keep_operand(float *operand, const matrix_part &r, vf value) const
+    TWIN_INLINE void keep_operand(void *operand, const matrix_part &r, vf value) const
     {
-        if (operand)
-            store_operand(operand, operand_step, params.slices, r.local, r.at, value);
+        if (!operand)
+            return;
+        if (is_bfloat)
+            store_operand(static_cast<bfloat *>(operand), operand_step, params.slices, r.local, r.at, value);
+        else
+            store_operand(static_cast<float *>(operand), operand_step, params.slices, r.local, r.at, value);
     }
 
     TWIN_INLINE void store_memory(const matrix_part &r, vf c1) const

@@ -15,7 +15,7 @@ enum { FETCHED_LINES = 3 };
 // output], sum (row, output) at sums[row * PANEL + output]. The sums begin with `start`, rows of `start_step` floats.
 template <class W> struct matrix_product {
     const W *weights;
-    const float *values;
+    const typename multiplied_with<W>::type *values;
     size_t slice_step;
     uint32_t depth;
     const float *start;

@@ -14,20 +14,22 @@ enum { STEP_SHARE = 16384, MULTIPLICATIONS_PER_NANOSECOND = 40 };
 
 // False: groups that a panel would straddle, which are left to the kernel.
 inline bool add_matrix_term(matrix_term &to, matrix_stage &stage, const mpsrnn_cell_params &p, uint32_t index,
-                            uint32_t inputs, matrix_operand operand, size_t *total)
+                            uint32_t inputs, matrix_operand operand, bool is_bfloat, size_t *total)
 {
     const mpsrnn_term &term = p.terms[index];
     const bool is_grouped = term.group_source_slices != term.source_slices;
     to.first = *total;
     to.index = index;
     to.operand = operand;
-    to.depth = is_grouped ? term.group_source_slices * 4 : inputs;
+    // Weights and values are zero for inputs that there are not.
+    to.depth = is_grouped ? term.group_source_slices * 4 : is_bfloat ? (inputs + 3) / 4 * 4 : inputs;
     to.group_outputs = is_grouped ? term.group_output_slices * 4 : UINT32_MAX;
     *total += size_t(to.depth) * stage.panels * PANEL;
     return !is_grouped || to.group_outputs % stage.panel_channels == 0;
 }
 
-template <class Cell> bool plan_matrix_stage(matrix_stage &stage, int index, const msl_twin_call *call)
+template <class Cell>
+bool plan_matrix_stage(matrix_stage &stage, int index, bool is_bfloat, const msl_twin_call *call)
 {
     const mpsrnn_cell_params &p = matrix_params_of(call, index);
     stage.gates = Cell::gates(index);
@@ -36,7 +38,7 @@ template <class Cell> bool plan_matrix_stage(matrix_stage &stage, int index, con
     size_t total = 0;
     const bool has_input = Cell::has_input(index) && !call->constants[MPSRNN_CONSTANT_UNIT_TRANSFORM];
     if (has_input && p.terms[0].taps != 0
-        && !add_matrix_term(stage.input, stage, p, 0, p.input_channels, OPERANDS, &total))
+        && !add_matrix_term(stage.input, stage, p, 0, p.input_channels, OPERANDS, is_bfloat, &total))
         return false;
     matrix_source sources[2];
     const uint32_t count = Cell::sources(index, sources);
@@ -44,7 +46,8 @@ template <class Cell> bool plan_matrix_stage(matrix_stage &stage, int index, con
         if (p.terms[sources[i].index].taps == 0)
             continue;
         matrix_term &term = stage.terms[stage.term_count++];
-        if (!add_matrix_term(term, stage, p, sources[i].index, p.channels, sources[i].operand, &total))
+        const matrix_operand operand = sources[i].operand;
+        if (!add_matrix_term(term, stage, p, sources[i].index, p.channels, operand, is_bfloat, &total))
             return false;
     }
     return true;
@@ -63,7 +66,7 @@ inline bool pair_matrix_rows(matrix_plan &plan, const msl_twin_call *call)
 {
     const mpsrnn_matrix_run &run = matrix_run_of(call);
     const mpsrnn_matrix_step *steps = matrix_steps_of(call);
-    if (plan.packs_weights || plan.blocks != 1 || plan.rows < STRASSEN_ROWS || plan.rows % 4 != 0)
+    if (plan.packs_weights || plan.is_bfloat || plan.blocks != 1 || plan.rows < STRASSEN_ROWS || plan.rows % 4 != 0)
         return false;
     for (uint32_t t = run.first_step; t < run.last_step; ++t)
         if (steps[t].rows != plan.rows || (steps[t].state_rows != 0 && steps[t].state_rows != plan.rows))
@@ -150,6 +153,13 @@ inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const m
     out->cost = step * (run.last_step - run.first_step) / MULTIPLICATIONS_PER_NANOSECOND + 1;
 }
 
+// Keys of what is derived from weights: panels of half values, of floats, of bfloat16, and for Strassen's algorithm.
+enum { HALF_PANELS = 18, FLOAT_PANELS = 20, BFLOAT_PANELS = 24, STRASSEN_PANELS = 32 };
+
+TWIN_INLINE uint64_t matrix_key_of(half_bits) { return HALF_PANELS; }
+TWIN_INLINE uint64_t matrix_key_of(float) { return FLOAT_PANELS; }
+TWIN_INLINE uint64_t matrix_key_of(bfloat) { return BFLOAT_PANELS; }
+
 // T: the kernel's weights; W: the panels'.
 template <class T, class W> bool derive_matrix(matrix_plan &plan, const msl_twin_call *call)
 {
@@ -160,9 +170,10 @@ template <class T, class W> bool derive_matrix(matrix_plan &plan, const msl_twin
         const msl_buffer *buffers = call->dispatch->buffers;
         const size_t count = matrix_weight_count(stage);
         stage.weights = plan.pairs_rows
-                            ? msl_derived(&buffers[bindings.weights], 32, count / 4 * STRASSEN_BLOCKS * sizeof(float),
-                                          derive_strassen_panels<T>, &packing)
-                            : msl_derived(&buffers[bindings.weights], 16 + sizeof(W), (count + 1) * sizeof(W),
+                            ? msl_derived(&buffers[bindings.weights], STRASSEN_PANELS,
+                                          count / 4 * STRASSEN_BLOCKS * sizeof(float), derive_strassen_panels<T>,
+                                          &packing)
+                            : msl_derived(&buffers[bindings.weights], matrix_key_of(W{}), (count + 1) * sizeof(W),
                                           derive_matrix_panels<T, W>, &packing);
         stage.rows = static_cast<const float *>(msl_derived(&buffers[bindings.channels], 16,
                                                             matrix_row_count(stage) * sizeof(float),
@@ -180,9 +191,6 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     plan.stage_count = Cell::stages(call);
     if (run.first_phase != 0 || run.last_phase != plan.stage_count || run.first_step >= run.last_step)
         return false;
-    for (uint32_t s = 0; s < plan.stage_count; ++s)
-        if (!plan_matrix_stage<Cell>(plan.stages[s], int(s), call))
-            return false;
     const uint32_t rows = count_matrix_rows(call, matrix_params_of(call, 0).slices);
     if (rows == 0)
         return false;
@@ -191,10 +199,17 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
     plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
     plan.packs_weights = call->constants[MPSRNN_CONSTANT_KEEPS_SUMS];
+    plan.is_bfloat = call->constants[MPSRNN_CONSTANT_REDUCED_PRECISION] && !plan.packs_weights
+                     && plan.rows >= BFLOAT_ROWS && multiplies_bfloat();
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
+        if (!plan_matrix_stage<Cell>(plan.stages[s], int(s), plan.is_bfloat, call))
+            return false;
     plan.is_usual = Cell::has_usual_neurons(call);
     plan.pairs_rows = pair_matrix_rows(plan, call);
     if (!plan.packs_weights
-        && !(plan.rows == 1 ? derive_matrix<T, T>(plan, call) : derive_matrix<T, float>(plan, call)))
+        && !(plan.is_bfloat   ? derive_matrix<T, bfloat>(plan, call)
+             : plan.rows == 1 ? derive_matrix<T, T>(plan, call) 
+                              : derive_matrix<T, float>(plan, call)))
         return false;
     place_matrix_plan(plan, out, call);
     estimate_matrix_work(plan, out, call);

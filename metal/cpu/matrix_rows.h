@@ -10,6 +10,32 @@ namespace twin {
 // As half values lie in memory.
 typedef uint16_t half_bits;
 
+// A bfloat16, the upper half of a float; a type of its own, for overloads to tell it from half values.
+enum bfloat : uint16_t {};
+
+typedef uint32_t vu __attribute__((vector_size(4 * LANES)));
+typedef uint16_t bfloats __attribute__((vector_size(2 * LANES)));
+// As many as four of them make.
+typedef uint64_t bfloat_texels __attribute__((vector_size(2 * LANES)));
+
+// What weights of type W are multiplied with.
+template <class W> struct multiplied_with {
+    typedef float type;
+};
+template <> struct multiplied_with<bfloat> {
+    typedef bfloat type;
+};
+
+// To the nearest, and to even where two are; NaN stays NaN.
+TWIN_INLINE bfloats round_to_bfloat(vf x)
+{
+    const vu bits = (vu)x, rounded = bits + ((bits >> 16 & 1) + 0x7fff);
+    const vu quiet = bits | 0x400000;
+    return __builtin_convertvector((vu)select(x == x, (vf)rounded, (vf)quiet) >> 16, bfloats);
+}
+
+TWIN_INLINE bfloat bfloat_of(float x) { return bfloat(round_to_bfloat(broadcast(x))[0]); }
+
 // `count` channels from channel `first` on, at most a vector of them.
 struct lanes {
     uint32_t first;
@@ -25,6 +51,13 @@ TWIN_INLINE vf load_lanes(const float *row, lanes at)
     for (int i = 0; i < at.count; ++i)
         values[i] = row[at.first + i];
     return load(values);
+}
+
+TWIN_INLINE vf load_lanes(const half_bits *row, lanes at)
+{
+    half_bits values[LANES] = {};
+    memcpy(values, row + at.first, size_t(at.count) * sizeof *row);
+    return load_halves(reinterpret_cast<const char *>(values));
 }
 
 TWIN_INLINE void store_lanes(float *row, lanes at, vf value)
@@ -72,6 +105,29 @@ TWIN_INLINE void store_operand(float *operand, size_t step, uint32_t slices, siz
             const f4 four = part(value, i);
             memcpy(operand + (at.first / 4 + i) * step + row * 4, &four, sizeof four);
         }
+    }
+}
+
+// Rounded. Channels that there are not become zero, for they are multiplied as well.
+TWIN_INLINE void store_operand(bfloat *operand, size_t step, uint32_t slices, size_t row, lanes at, vf value)
+{
+    if (at.count < LANES)
+        value = select(lanes_below(at.count), value, vf{});
+    const bfloat_texels texels = (bfloat_texels)round_to_bfloat(value);
+#pragma GCC unroll 4
+    for (int i = 0; i < TEXELS; ++i) {
+        if (at.first / 4 + i < slices) {
+            const uint64_t four = texels[i];
+            memcpy(operand + (at.first / 4 + i) * step + row * 4, &four, sizeof four);
+        }
+    }
+}
+
+template <class E> void pack_operand_row(bfloat *operand, size_t step, size_t row, const E *from, uint32_t channels)
+{
+    for (uint32_t c = 0; c < channels; c += LANES) {
+        const lanes at = {c, channels - c < LANES ? int(channels - c) : int(LANES)};
+        store_operand(operand, step, (channels + 3) / 4, row, at, load_lanes(from, at));
     }
 }
 

@@ -9,6 +9,8 @@ namespace twin {
 
 // W: the elements of the panels.
 template <class Cell, class W> class matrix_walk {
+    typedef typename multiplied_with<W>::type operand_value;
+
 public:
     matrix_walk(const msl_plan *p, const msl_twin_call *c, msl_crew_member *m)
         : plan(matrix_plan_of(p)), call(*c), cell(*c, plan), params(cell.params), steps(matrix_steps_of(c)),
@@ -92,10 +94,10 @@ private:
         return true;
     }
 
-    float *operand(int index, uint32_t turn) const
+    operand_value *operand(int index, uint32_t turn) const
     {
         const size_t place = plan.operands[index][turn % 2];
-        return place == SIZE_MAX ? nullptr : shared + place;
+        return place == SIZE_MAX ? nullptr : reinterpret_cast<operand_value *>(shared + place);
     }
 
     // The caller's state, of which the first step reads operands.
@@ -103,7 +105,8 @@ private:
     {
         const mpsrnn_matrix_step &step = steps[run.first_step];
         const share own = share_of(member, rows_of_block(step.state_rows));
-        float *output = operand(OPERAND_OUTPUT, run.first_step), *memory = operand(OPERAND_MEMORY, run.first_step);
+        operand_value *output = operand(OPERAND_OUTPUT, run.first_step);
+        operand_value *memory = operand(OPERAND_MEMORY, run.first_step);
         for (uint32_t r = own.begin; r < own.end; ++r) {
             if (output)
                 pack_operand_row(output, cell.operand_step, r,
@@ -173,7 +176,7 @@ private:
     {
         const matrix_stage &stage = plan.stages[in.stage];
         const uint32_t pairs = stage.panels / 2;
-        const float *values = operand(stage.terms[0].operand, t);
+        const float *values = reinterpret_cast<const float *>(operand(stage.terms[0].operand, t));
         const bool has_state = in.table.state_rows != 0;
         bool is_paired = false;
         if (has_state && !add_sides(plan.sides, values, params.channels, plan.rows, &is_paired))
@@ -193,24 +196,32 @@ private:
         return true;
     }
 
-    template <class E> void pack_input_rows(const chunk &c) const
+    template <class E, class V> void pack_input_rows(const chunk &c, V *to) const
     {
         const share own = share_of(member, c.rows);
         uint32_t first = 0;
         for (uint32_t t = c.begin; t < c.end; first += running(t++))
             for (uint32_t r = 0; r < running(t); ++r)
                 if (first + r >= own.begin && first + r < own.end)
-                    pack_operand_row(shared + plan.input, size_t(c.rows) * 4, place_in(c, first, r),
+                    pack_operand_row(to, size_t(c.rows) * 4, place_in(c, first, r),
                                      row_at<const E>(steps[t].source, base + r, steps[t].source_stride),
                                      params.input_channels);
     }
 
-    void pack_input(const chunk &c) const
+    template <class V> void pack_input_as(const chunk &c, V *to) const
     {
         if (call.constants[MPSRNN_CONSTANT_SOURCE_HALF])
-            pack_input_rows<half_bits>(c);
+            pack_input_rows<half_bits>(c, to);
         else
-            pack_input_rows<float>(c);
+            pack_input_rows<float>(c, to);
+    }
+
+    void pack_input(const chunk &c) const
+    {
+        if (call.constants[MPSRNN_CONSTANT_UNIT_TRANSFORM])
+            pack_input_as(c, shared + plan.input);      // is not multiplied
+        else
+            pack_input_as(c, reinterpret_cast<operand_value *>(shared + plan.input));
     }
 
     TWIN_INLINE float *sums_of(int stage, const chunk &c, uint32_t panel) const
@@ -246,8 +257,9 @@ private:
                 continue;
             }
             const uint32_t pair = c.rows == 1 && panel + 1 < own.end && reads_same_inputs(stage, term, panel) ? 2 : 1;
+            const operand_value *values = reinterpret_cast<const operand_value *>(shared + plan.input);
             matrix_product<W> p = {weights[s] + term.first + size_t(panel) * term.depth * PANEL,
-                                   shared + plan.input + first_input(stage, term, panel) * size_t(c.rows),
+                                   values + first_input(stage, term, panel) * size_t(c.rows),
                                    size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel)};
             if (c.rows == 1) {
                 p.start_step = MPSRNN_CHANNEL_ROWS * PANEL;
@@ -282,7 +294,7 @@ private:
     {
         const matrix_stage &stage = plan.stages[s];
         const share own = share_of(member, stage.panels);
-        float *after[OPERANDS];
+        void *after[OPERANDS];
         for (int i = 0; i < OPERANDS; ++i)
             after[i] = operand(i, t + 1);
         const matrix_stage_step in = {steps[t], s, size_t(VECTORS / stage.gates) * LANES, after};
@@ -313,7 +325,8 @@ private:
             if (count == 0)
                 continue;
             float *sums = sums_of(s, c, panel) + size_t(first) * PANEL;
-            const float *values = operand(term.operand, t + is_new) + first_input(stage, term, panel) * plan.rows;
+            const uint32_t input = first_input(stage, term, panel);
+            const operand_value *values = operand(term.operand, t + is_new) + input * plan.rows;
             const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
             matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums};
             if (plan.rows > 1) {
@@ -373,24 +386,6 @@ private:
     size_t base = 0;
     bool is_last_block = true;
 };
-
-template <class Cell, class T, class W>
-void walk_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
-{
-    matrix_walk<Cell, W> walk(plan, call, member);
-    if (matrix_plan_of(plan).packs_weights)
-        walk.template pack_weights<T>();
-    walk.walk();
-}
-
-template <class Cell, class T> void run_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
-{
-    const matrix_plan &p = matrix_plan_of(plan);
-    if (p.rows == 1 && !p.packs_weights)
-        walk_matrix<Cell, T, T>(plan, call, member);
-    else
-        walk_matrix<Cell, T, float>(plan, call, member);
-}
 
 } // namespace twin
 } // namespace

@@ -1,7 +1,7 @@
 // From a matrix kernel's weights (params.h) to panels.
 #ifndef TWIN_MATRIX_WEIGHTS_H
 #define TWIN_MATRIX_WEIGHTS_H
-#include "matrix_rows.h"
+#include "matrix_bfloat.h"
 
 namespace {
 namespace twin {
@@ -30,7 +30,13 @@ TWIN_INLINE void copy_four(float *to, const half_bits *from)
     memcpy(to, &four, sizeof four);
 }
 
-// One panel of one term, [depth][PANEL], from weights of type T. Channels that do not exist stay as they are.
+// Four weights of one input into a panel [depth][PANEL].
+template <class T, class W> TWIN_INLINE void put_four(W *panel, uint32_t input, size_t place, const T *from)
+{
+    copy_four(panel + size_t(input) * PANEL + place, from);
+}
+
+// One panel of one term from weights of type T. Channels that do not exist stay as they are.
 template <class T, class W>
 void pack_matrix_panel(W *to, const matrix_packing &k, const matrix_term &term, uint32_t panel)
 {
@@ -45,7 +51,7 @@ void pack_matrix_panel(W *to, const matrix_packing &k, const matrix_term &term, 
         const T *units = from + unit * 4;
         for (uint32_t input = 0; input < term.depth; ++input)
             for (uint32_t gate = 0; gate < gates; ++gate, units += 4)
-                copy_four(to + size_t(input) * PANEL + matrix_place_of(slice * 4, gate, gates) % PANEL, units);
+                put_four(to, input, matrix_place_of(slice * 4, gate, gates) % PANEL, units);
     }
 }
 

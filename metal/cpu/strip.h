@@ -95,6 +95,13 @@ struct cell {
     TWIN_INLINE uint32_t constant(int index) const { return call.constants[index]; }
     TWIN_INLINE surface texture(int index) const { return surface(call.dispatch->textures[index]); }
 
+    // Of a gate's first channel: all channels of a neuron other than PReLU have the same.
+    float first_a(int gate) const
+    {
+        const float *channels = static_cast<const float *>(call.dispatch->buffers[MPSRNN_BUFFER_CHANNELS].contents);
+        return channels[(gate * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_A) * 4];
+    }
+
     template <int GATES> TWIN_INLINE vf neuron(const gate_sums<GATES> &sums, int gate, vf sum) const
     {
         return activate(constant(MPSRNN_CONSTANT_NEURON_0 + gate), sum, sums.row(gate, MPSRNN_CHANNEL_A),

@@ -26,6 +26,30 @@ template <class Cell> void run_item(const msl_plan *plan, const msl_twin_call *c
     }
 }
 
+template <class Cell, class T, class W>
+void walk_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
+{
+    matrix_walk<Cell, W> walk(plan, call, member);
+    if (matrix_plan_of(plan).packs_weights)
+        walk.template pack_weights<T>();
+    walk.walk();
+}
+
+template <class Cell, class T> void run_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
+{
+    const matrix_plan &p = matrix_plan_of(plan);
+#if defined(__AVX512F__)
+    if (p.is_bfloat) {
+        matrix_walk<Cell, bfloat>(plan, call, member).walk();
+        return;
+    }
+#endif
+    if (p.rows == 1 && !p.packs_weights)
+        walk_matrix<Cell, T, T>(plan, call, member);
+    else
+        walk_matrix<Cell, T, float>(plan, call, member);
+}
+
 } // namespace twin
 } // namespace
 

@@ -12,7 +12,11 @@ _KERNEL = AppleClass(
     "MPSKernel",
     "What all layers have in common. NSCopying is `copy`, NSSecureCoding is `to_bytes` and `from_bytes`.",
     (
-        read_write("options", mps.MPSKernelOptions.NONE, "kept; without effect on what a layer computes"),
+        read_write(
+            "options",
+            mps.MPSKernelOptions.NONE,
+            "kept; only `ALLOW_REDUCED_PRECISION` has an effect, on batches of matrices",
+        ),
         read_only("device"),
         read_write("label", None),
         absent(

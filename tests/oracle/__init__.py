@@ -9,7 +9,7 @@ number is computed along with the first, so no test that uses the oracle chooses
 from .bounded import FUNCTION_ULPS, ROUNDOFF, Bounded, concatenate
 from .cells import GRU, LSTM, Cell, Gate, SingleGate, State, Step
 from .compare import Agreement, assert_close
-from .convolution import Slot, convolve, round_weights
+from .convolution import Slot, convolve, reduced, round_weights
 from .derivatives import derivative, piece
 from .formats import Format, decode, encode, store
 from .gradients import Gradients, Key, gradients, weight_of
@@ -47,6 +47,7 @@ __all__ = [
     "exact_state",
     "gradients",
     "piece",
+    "reduced",
     "round_weights",
     "run",
     "run_bidirectional",

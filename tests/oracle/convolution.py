@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import tiles
 from .bounded import LARGEST, ROUNDOFF, SMALLEST, Bounded, Float64
+
+# What rounding to bfloat16, whose significand has eight bits, may change in a number, relative.
+BFLOAT16_ROUNDOFF = 2.0**-8
+
+_is_reduced = ContextVar("_is_reduced", default=False)
+
+
+@contextmanager
+def reduced() -> Iterator[None]:
+    """Within it, bounds hold for implementations that may round both factors of a product to bfloat16 as well."""
+    token = _is_reduced.set(True)
+    yield
+    _is_reduced.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +148,8 @@ def convolve(image: Bounded, slot: Slot, float32_weights: bool, tile_sizes: Sequ
     shape = (n, height, width, slot.outputs)
     value, magnitude, *errors = (product.transpose(1, 0, 2).reshape(shape) for product in products)
     err = errors[0] if errors else np.zeros(shape)
+    if _is_reduced.get():
+        err = err + (magnitude + err) * ((1.0 + BFLOAT16_ROUNDOFF) ** 2 - 1.0)
     err = np.where(spoilt(image), np.inf, err)
     leaves = weights.shape[1]
     for taps in tile_sizes:
