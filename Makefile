@@ -29,7 +29,7 @@ test: $(VENV)/.installed-$(EXTRAS)
 	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
 
 slow: $(VENV)/.installed-$(EXTRAS)
-	$(BIN)/python -m pytest -m slow $(PYTEST)
+	$(BIN)/python -m pytest -m slow $(PARALLEL) $(PYTEST)
 
 bench: $(VENV)/.installed-bench
 	MPSRNN_VALIDATION=0 $(BIN)/python -m pytest tests/benchmarks -o 'python_files=bench_*.py' $(PYTEST)

@@ -54,7 +54,12 @@ def _devices_by_build() -> dict[str, mps.MTLDevice]:
     return {}
 
 
-@pytest.fixture(params=KERNEL_BUILDS)
+# What hardly a machine chooses by itself is tested with the slow ones.
+_RARE_BUILDS = {"baseline", "x86-64-v3-msl"} if platform.machine() == "x86_64" else {"x86-64-v3-msl"}
+_BUILDS = [pytest.param(name, marks=pytest.mark.slow if name in _RARE_BUILDS else ()) for name in KERNEL_BUILDS]
+
+
+@pytest.fixture(params=_BUILDS)
 def each_build(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, _devices_by_build: dict[str, mps.MTLDevice]
 ) -> Iterator[mps.MTLDevice]:
