@@ -2,7 +2,7 @@
 #ifndef TWIN_MATRIX_CELLS_H
 #define TWIN_MATRIX_CELLS_H
 #include "activation.h"
-#include "matrix_rows.h"
+#include "matrix_multiply.h"
 
 namespace {
 namespace twin {
@@ -48,6 +48,31 @@ struct matrix_cell {
     }
 
     TWIN_INLINE uint32_t constant(int index) const { return call.constants[index]; }
+
+    // Rows of a matrix that the table names by address, from a channel on, a line of each.
+    template <class E>
+    TWIN_INLINE static void want_rows(uint64_t address, size_t stride, size_t row, size_t rows, uint32_t channel,
+                                      wanted_lines &wanted)
+    {
+        if (address != 0)
+            wanted.add(row_at<E>(address, row, stride) + channel, stride * sizeof(E), rows);
+    }
+
+    TWIN_INLINE void want_own(uint64_t matrix, size_t row, size_t rows, uint32_t channel, wanted_lines &wanted) const
+    {
+        want_rows<float>(matrix, own_stride, row, rows, channel, wanted);
+    }
+
+    TWIN_INLINE void want_output(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                                 wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_own(step.output, row, rows, channel, wanted);
+        if (has_destination && destination_half)
+            want_rows<half_bits>(step.destination, step.destination_stride, row, rows, channel, wanted);
+        else if (has_destination)
+            want_rows<float>(step.destination, step.destination_stride, row, rows, channel, wanted);
+    }
 
     // `rows`: the channel rows of the panel, from the gate's first lane on.
     TWIN_INLINE vf neuron(uint32_t type, vf sum, const float *rows, mpsrnn_neuron_params bc) const
@@ -136,6 +161,12 @@ struct matrix_single_gate : matrix_cell {
 
     matrix_single_gate(const msl_twin_call &c, const matrix_plan &plan) : matrix_cell(c, plan) {}
 
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        want_output(in, row, rows, channel, wanted);
+    }
+
     TWIN_INLINE void finish(const matrix_part *parts, int count) const
     {
         for (int i = 0; i < count; ++i)
@@ -173,6 +204,18 @@ struct matrix_gru : matrix_cell {
         : matrix_cell(c, plan), output_params(matrix_params_of(&c, 1)), flips(constant(MPSRNN_CONSTANT_FLIP)),
           has_p_norm(constant(MPSRNN_CONSTANT_P_NORM))
     {
+    }
+
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_rows<float>(step.output_in, step.output_in_stride, row, rows, channel, wanted);
+        want_own(step.gate, row, rows, channel, wanted);
+        if (in.stage == 0)
+            want_own(step.reset, row, rows, channel, wanted);
+        else
+            want_output(in, row, rows, channel, wanted);
     }
 
     TWIN_INLINE void finish(const matrix_part *parts, int count) const

@@ -80,6 +80,15 @@ struct matrix_lstm : matrix_cell {
         return true;
     }
 
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_rows<float>(step.memory_in, step.memory_in_stride, row, rows, channel, wanted);
+        want_own(step.memory, row, rows, channel, wanted);
+        want_output(in, row, rows, channel, wanted);
+    }
+
     TWIN_INLINE vf peephole(vf cell, const float *rows) const
     {
         return has_peephole ? load(rows + MPSRNN_CHANNEL_PEEPHOLE * PANEL) * cell : vf{};
