@@ -21,6 +21,15 @@ struct matrix_stage_step {
     void *const *after;         // operands that the step makes
 };
 
+// A stage of a step of one row: where its first channel lies. `sums` are those of the first panel.
+struct row_step {
+    const mpsrnn_matrix_step &table;
+    int stage;
+    const float *sums;
+    size_t sums_step;           // floats between neighbouring panels
+    float *const *after;        // operands that the step makes
+};
+
 // A vector of channels of a row: its place in the batch and in the block of rows, and where the sums of its gates and
 // the panel's channel rows begin.
 struct matrix_part {
@@ -36,14 +45,14 @@ struct matrix_cell {
     const mpsrnn_cell_params &params;
     size_t operand_step;
     size_t own_stride;
-    bool keeps_sums, has_destination, destination_half, adds, is_bfloat;
+    bool keeps_sums, has_destination, destination_half, adds, is_bfloat, is_usual;
 
     matrix_cell(const msl_twin_call &c, const matrix_plan &plan)
         : call(c), params(matrix_params_of(&c, 0)), operand_step(size_t(plan.rows) * 4),
           own_stride(size_t(params.slices) * 4),
           keeps_sums(constant(MPSRNN_CONSTANT_KEEPS_SUMS)), has_destination(constant(MPSRNN_CONSTANT_HAS_DESTINATION)),
           destination_half(constant(MPSRNN_CONSTANT_DESTINATION_HALF)), adds(constant(MPSRNN_CONSTANT_ADDS)),
-          is_bfloat(plan.is_bfloat)
+          is_bfloat(plan.is_bfloat), is_usual(plan.is_usual)
     {
     }
 
@@ -72,6 +81,16 @@ struct matrix_cell {
             want_rows<half_bits>(step.destination, step.destination_stride, row, rows, channel, wanted);
         else if (has_destination)
             want_rows<float>(step.destination, step.destination_stride, row, rows, channel, wanted);
+    }
+
+    // Whether a gate's neuron is the plain hyperbolic tangent. Its factor is the same for all channels.
+    static bool is_plain_tanh(const msl_twin_call *call, int stage, int gate, int type)
+    {
+        const float *rows = static_cast<const float *>(
+            call->dispatch->buffers[matrix_bindings_of(stage).channels].contents);
+        return call->constants[MPSRNN_CONSTANT_NEURON_0 + type] == TANH
+               && matrix_params_of(call, stage).neurons[gate].b == 1.0f
+               && rows[(gate * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_A) * 4] == 1.0f;
     }
 
     // `rows`: the channel rows of the panel, from the gate's first lane on.
@@ -126,6 +145,36 @@ struct matrix_cell {
             store_lanes(row_at<float>(r.in->table.kept_memory, r.row, r.in->table.kept_memory_stride), r.at, c1);
     }
 
+    // Whether `finish_row` may make what becomes of a row of the step, one that is alone.
+    bool is_plain(const mpsrnn_matrix_step &step) const
+    {
+        return is_usual && !keeps_sums && !adds && step.rows == 1;
+    }
+
+    TWIN_INLINE static vf row_before(const row_step &in, uint64_t matrix, uint32_t channel)
+    {
+        return in.table.state_rows > 0 ? load(row_at<float>(matrix, 0, 0) + channel) : vf{};
+    }
+
+    TWIN_INLINE static void store_row(uint64_t matrix, float *operand, uint64_t kept, uint32_t channel, vf value)
+    {
+        store(row_at<float>(matrix, 0, 0) + channel, value);
+        if (operand)
+            store(operand + channel, value);
+        if (kept)
+            store(row_at<float>(kept, 0, 0) + channel, value);
+    }
+
+    TWIN_INLINE void store_row_output(const row_step &in, uint32_t channel, vf h1) const
+    {
+        const lanes at = {channel, LANES};
+        store_row(in.table.output, in.after[OPERAND_OUTPUT], in.table.kept_output, channel, h1);
+        if (has_destination && destination_half)
+            store_lanes(row_at<half_bits>(in.table.destination, 0, 0), at, h1);
+        else if (has_destination)
+            store_lanes(row_at<float>(in.table.destination, 0, 0), at, h1);
+    }
+
     TWIN_INLINE void store_state(const matrix_part &r, vf h1) const
     {
         store_own(r.in->table.output, r, h1);
@@ -158,6 +207,7 @@ struct matrix_single_gate : matrix_cell {
     }
     static uint32_t stages(const msl_twin_call *) { return 1; }
     static bool has_usual_neurons(const msl_twin_call *) { return false; }
+    uint32_t finish_row(const row_step &, uint32_t panel, uint32_t) const { return panel; }
 
     matrix_single_gate(const msl_twin_call &c, const matrix_plan &plan) : matrix_cell(c, plan) {}
 
@@ -182,97 +232,6 @@ struct matrix_single_gate : matrix_cell {
         const vf sum = load(r.sums);
         store_sum(r, 1, 0, sum);
         store_output(r, neuron(constant(MPSRNN_CONSTANT_NEURON_0), sum, r.rows, params.neurons[0]));
-    }
-};
-
-struct matrix_gru : matrix_cell {
-    static uint32_t gates(int stage) { return stage == 0 ? 2 : 1; }
-    static bool has_input(int) { return true; }
-    static uint32_t sources(int stage, matrix_source *to)
-    {
-        to[0] = {1, stage == 0 ? OPERAND_OUTPUT : OPERAND_RESET};
-        to[1] = {2, OPERAND_UPDATED};
-        return stage == 0 ? 1 : 2;
-    }
-    static uint32_t stages(const msl_twin_call *) { return 2; }
-    static bool has_usual_neurons(const msl_twin_call *) { return false; }
-
-    const mpsrnn_cell_params &output_params;
-    bool flips, has_p_norm;
-
-    matrix_gru(const msl_twin_call &c, const matrix_plan &plan)
-        : matrix_cell(c, plan), output_params(matrix_params_of(&c, 1)), flips(constant(MPSRNN_CONSTANT_FLIP)),
-          has_p_norm(constant(MPSRNN_CONSTANT_P_NORM))
-    {
-    }
-
-    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
-                          wanted_lines &wanted) const
-    {
-        const mpsrnn_matrix_step &step = in.table;
-        want_rows<float>(step.output_in, step.output_in_stride, row, rows, channel, wanted);
-        want_own(step.gate, row, rows, channel, wanted);
-        if (in.stage == 0)
-            want_own(step.reset, row, rows, channel, wanted);
-        else
-            want_output(in, row, rows, channel, wanted);
-    }
-
-    TWIN_INLINE void finish(const matrix_part *parts, int count) const
-    {
-        for (int i = 0; i < count; ++i)
-            parts[i].in->stage == 0 ? finish_gates(parts[i]) : finish_output(parts[i]);
-    }
-
-    TWIN_INLINE void finish_gates(const matrix_part &r) const
-    {
-        if (!r.runs)
-            return;
-        const size_t step = r.in->gate_step;
-        const vf sum_z = load(r.sums), sum_r = load(r.sums + step);
-        store_sum(r, 3, MPSRNN_GATE_UPDATE, sum_z);
-        store_sum(r, 3, MPSRNN_GATE_RESET, sum_r);
-        const vf z = neuron(constant(MPSRNN_CONSTANT_NEURON_0), sum_z, r.rows, params.neurons[MPSRNN_GATE_UPDATE]);
-        const vf h0 = output_before(r);
-        store_own(r.in->table.gate, r, z);
-        if (output_params.terms[1].taps != 0) {
-            const vf reset = neuron(constant(MPSRNN_CONSTANT_NEURON_1), sum_r, r.rows + step,
-                                    params.neurons[MPSRNN_GATE_RESET]) * h0;
-            keep_operand(r.in->after[OPERAND_RESET], r, reset);
-            store_own(r.in->table.reset, r, reset);
-        }
-        if (output_params.terms[2].taps != 0) {
-            keep_operand(r.in->after[OPERAND_UPDATED], r, z * h0);
-            store_own(r.in->table.updated, r, z * h0);
-        }
-    }
-
-    TWIN_INLINE void finish_output(const matrix_part &r) const
-    {
-        const vf h0 = output_before(r);
-        if (!r.runs) {
-            store_state(r, h0);
-            return;
-        }
-        const vf sum = load(r.sums);
-        store_sum(r, 3, 2, sum);
-        const vf h = neuron(constant(MPSRNN_CONSTANT_NEURON_2), sum, r.rows, output_params.neurons[0]);
-        const vf z = load_own(r.in->table.gate, r);
-        const vf s = has_p_norm ? rest_of_norm(z) : 1.0f - z;
-        store_output(r, flips ? s * h0 + z * h : s * h + z * h0);
-    }
-
-    // (1 - z^p)^(1/p), as the kernel has it.
-    __attribute__((noinline)) vf rest_of_norm(vf z) const
-    {
-        f4 parts[TEXELS];
-        for (int i = 0; i < TEXELS; ++i) {
-            metal::float4 value(0.0f);
-            value.v = part(z, i);
-            const float p = output_params.p_norm;
-            parts[i] = metal::pow(1.0f - metal::pow(value, metal::float4(p)), metal::float4(1.0f / p)).v;
-        }
-        return join(parts);
     }
 };
 

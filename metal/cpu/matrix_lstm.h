@@ -51,33 +51,24 @@ struct matrix_lstm : matrix_cell {
     }
     static uint32_t stages(const msl_twin_call *call) { return call->constants[MPSRNN_CONSTANT_SPLITS_OUTPUT] ? 2 : 1; }
 
-    bool has_peephole, splits_output, is_usual;
+    bool has_peephole, splits_output;
 
     matrix_lstm(const msl_twin_call &c, const matrix_plan &plan)
         : matrix_cell(c, plan), has_peephole(constant(MPSRNN_CONSTANT_HAS_PEEPHOLE)),
-          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)), is_usual(plan.is_usual)
+          splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT))
     {
     }
 
     // Whether the gates are sigmoids and the rest plain hyperbolic tangents, as they are unless one asks for others.
     static bool has_usual_neurons(const msl_twin_call *call)
     {
-        enum { SIGMOID = 3, TANH = 5 };
         const uint32_t *constants = call->constants;
         const mpsrnn_cell_params &p = matrix_params_of(call, 0);
-        if (constants[MPSRNN_CONSTANT_HAS_PEEPHOLE] || constants[MPSRNN_CONSTANT_SPLITS_OUTPUT]
-            || constants[MPSRNN_CONSTANT_NEURON_0] != SIGMOID || constants[MPSRNN_CONSTANT_NEURON_1] != SIGMOID
-            || constants[MPSRNN_CONSTANT_NEURON_2] != TANH || constants[MPSRNN_CONSTANT_NEURON_3] != SIGMOID
-            || constants[MPSRNN_CONSTANT_NEURON_OUTPUT] != TANH || p.output_a != 1.0f || p.output_neuron.b != 1.0f
-            || p.neurons[MPSRNN_GATE_CELL].b != 1.0f)
-            return false;
-        const float *rows = static_cast<const float *>(call->dispatch->buffers[MPSRNN_BUFFER_CHANNELS].contents);
-        for (uint32_t c = 0; c < p.channels; ++c) {
-            const size_t row = (size_t(c / 4) * 4 + MPSRNN_GATE_CELL) * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_A;
-            if (rows[row * 4 + c % 4] != 1.0f)
-                return false;
-        }
-        return true;
+        return !constants[MPSRNN_CONSTANT_HAS_PEEPHOLE] && !constants[MPSRNN_CONSTANT_SPLITS_OUTPUT]
+               && constants[MPSRNN_CONSTANT_NEURON_0] == SIGMOID && constants[MPSRNN_CONSTANT_NEURON_1] == SIGMOID
+               && is_plain_tanh(call, 0, MPSRNN_GATE_CELL, MPSRNN_GATE_CELL)
+               && constants[MPSRNN_CONSTANT_NEURON_3] == SIGMOID && constants[MPSRNN_CONSTANT_NEURON_OUTPUT] == TANH
+               && p.output_a == 1.0f && p.output_neuron.b == 1.0f;
     }
 
     TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
@@ -113,6 +104,21 @@ struct matrix_lstm : matrix_cell {
             finish_part(parts[i]);
     }
 
+    // The usual cell of one row, panels [panel, end), two at a time likewise. Returns the first that is not full, and is
+    // left.
+    uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
+    {
+        const uint32_t full = params.channels / LANES < end ? params.channels / LANES : end;
+        for (; panel + 2 <= full; panel += 2) {
+            const lstm_state first = usual_state(in, panel), second = usual_state(in, panel + 1);
+            store_row_state(in, panel, first);
+            store_row_state(in, panel + 1, second);
+        }
+        for (; panel < full; ++panel)
+            store_row_state(in, panel, usual_state(in, panel));
+        return panel;
+    }
+
     TWIN_INLINE void finish_part(const matrix_part &r) const
     {
         if (r.in->stage == 1)
@@ -131,12 +137,25 @@ struct matrix_lstm : matrix_cell {
         store_memory(r, memory_before(r));
     }
 
-    TWIN_INLINE lstm_state usual_state(const matrix_part &r) const
+    TWIN_INLINE static lstm_state usual_state(const float *sums, vf c0)
     {
         enum { STEP = LANES };      // between the gates: a panel has a vector of each
-        return finish_usual_lstm(load(r.sums + MPSRNN_GATE_INPUT * STEP), load(r.sums + MPSRNN_GATE_FORGET * STEP),
-                                 load(r.sums + MPSRNN_GATE_CELL * STEP), load(r.sums + MPSRNN_GATE_OUTPUT * STEP),
-                                 memory_before(r));
+        return finish_usual_lstm(load(sums + MPSRNN_GATE_INPUT * STEP), load(sums + MPSRNN_GATE_FORGET * STEP),
+                                 load(sums + MPSRNN_GATE_CELL * STEP), load(sums + MPSRNN_GATE_OUTPUT * STEP), c0);
+    }
+
+    TWIN_INLINE lstm_state usual_state(const matrix_part &r) const { return usual_state(r.sums, memory_before(r)); }
+
+    TWIN_INLINE lstm_state usual_state(const row_step &in, uint32_t panel) const
+    {
+        return usual_state(in.sums + panel * in.sums_step, row_before(in, in.table.memory_in, panel * LANES));
+    }
+
+    TWIN_INLINE void store_row_state(const row_step &in, uint32_t panel, const lstm_state &state) const
+    {
+        const uint32_t channel = panel * LANES;
+        store_row(in.table.memory, in.after[OPERAND_MEMORY], in.table.kept_memory, channel, state.memory);
+        store_row_output(in, channel, state.output);
     }
 
     TWIN_INLINE void store_usual(const matrix_part &r, const lstm_state &state) const

@@ -1,6 +1,7 @@
 // From a dispatch of a matrix cell to a plan.
 #ifndef TWIN_MATRIX_PLANNING_H
 #define TWIN_MATRIX_PLANNING_H
+#include "matrix_gru.h"
 #include "matrix_lstm.h"
 #include "matrix_strassen.h"
 

@@ -252,7 +252,8 @@ private:
     // First input channel that a panel reads of a term.
     TWIN_INLINE static uint32_t first_input(const matrix_stage &stage, const matrix_term &term, uint32_t panel)
     {
-        return panel * stage.panel_channels / term.group_outputs * term.depth;
+        const bool is_grouped = term.group_outputs != UINT32_MAX;
+        return is_grouped ? panel * stage.panel_channels / term.group_outputs * term.depth : 0;
     }
 
     TWIN_INLINE static bool reads_same_inputs(const matrix_stage &stage, const matrix_term &term, uint32_t panel)
@@ -325,10 +326,25 @@ private:
             if (plan.rows > 1)
                 want(c, in, first, panel, wanted);
             add_terms(c, t, s, first, panel, pair, wanted);
-            finish(c, in, first, panel, panel + pair);
+            if (plan.rows > 1)
+                finish(c, in, first, panel, panel + pair);
             done += pair;
         }
+        if (plan.rows == 1)
+            finish_row(c, in, first, own);
         return true;
+    }
+
+    // After all products, for the cell is a long chain of dependent operations: many at a time hide it.
+    void finish_row(const chunk &c, const matrix_stage_step &in, uint32_t first, share own) const
+    {
+        uint32_t panel = own.begin;
+        if (cell.is_plain(in.table)) {
+            const float *sums = sums_of(in.stage, c, 0) + size_t(first) * PANEL;
+            float *const *after = reinterpret_cast<float *const *>(in.after);
+            panel = cell.finish_row({in.table, in.stage, sums, size_t(c.rows) * PANEL, after}, panel, own.end);
+        }
+        finish(c, in, first, panel, own.end);
     }
 
     // Adds the recurrent products of `pair` panels, of the rows that have a state to multiply.

@@ -23,8 +23,10 @@ struct pm_recorded_dispatch {
     struct msl_dispatch dispatch;
 };
 
+/* Copies one behind the other: a sequence of matrices has hundreds of them. */
 struct pm_recorded_bytes {
     struct pm_recorded_bytes *next;
+    size_t used, size;
     _Alignas(16) unsigned char bytes[];
 };
 
@@ -210,14 +212,24 @@ static void run_job(struct pm_job *job)
 
 - (void *)keepBytes:(const void *)bytes length:(size_t)length
 {
-    struct pm_recorded_bytes *kept = malloc(sizeof *kept + length);
-    if (!kept) {
-        [self failWithoutMemory];
-        return NULL;
+    enum { ALIGNMENT = 16, BLOCK = 4000 };
+    const size_t room = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    struct pm_recorded_bytes *block = _bytes;
+    if (!block || block->size - block->used < room) {
+        const size_t size = room < BLOCK ? BLOCK : room;
+        block = malloc(sizeof *block + size);
+        if (!block) {
+            [self failWithoutMemory];
+            return NULL;
+        }
+        block->next = _bytes;
+        block->used = 0;
+        block->size = size;
+        _bytes = block;
     }
-    kept->next = _bytes;
-    _bytes = kept;
-    return memcpy(kept->bytes, bytes, length);
+    void *to = block->bytes + block->used;
+    block->used += room;
+    return memcpy(to, bytes, length);
 }
 
 - (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch

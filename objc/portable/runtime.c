@@ -215,16 +215,25 @@ Class objc_lookup_class(const char *name)
     return slot ? *slot : Nil;
 }
 
-/* Messages to the Nil that an unknown class is do nothing. Compiled code asks at every message to a class, with few
- * constants, which the linker has merged with the names of the classes. */
+/* Messages to the Nil that an unknown class is do nothing. Compiled code asks at every message to a class, with a
+ * constant of its module: what was found for it is remembered, the first of those that share a place. */
 Class objc_get_class(const char *name)
 {
-    static Class found[64];
-    Class *place = &found[(uintptr_t)name / 8 % (sizeof found / sizeof *found)];
-    Class cls = __atomic_load_n(place, __ATOMIC_RELAXED);
-    if (!cls || cls->name != name) {
-        cls = objc_lookup_class(name);
-        __atomic_store_n(place, cls, __ATOMIC_RELAXED);
+    static struct {
+        const char *name;
+        Class cls;
+    } found[256];
+    const size_t place = (uintptr_t)name / 8 % (sizeof found / sizeof *found);
+    const char *owner = __atomic_load_n(&found[place].name, __ATOMIC_RELAXED);
+    Class cls = owner == name ? __atomic_load_n(&found[place].cls, __ATOMIC_RELAXED) : Nil;
+    if (cls) {
+        return cls;
+    }
+    cls = objc_lookup_class(name);
+    if (owner == name
+        || (!owner && __atomic_compare_exchange_n(&found[place].name, &owner, name, false, __ATOMIC_RELAXED,
+                                                  __ATOMIC_RELAXED))) {
+        __atomic_store_n(&found[place].cls, cls, __ATOMIC_RELAXED);
     }
     return cls;
 }

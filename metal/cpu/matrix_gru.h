@@ -1,0 +1,154 @@
+// The GRU over rows of a matrix.
+#ifndef TWIN_MATRIX_GRU_H
+#define TWIN_MATRIX_GRU_H
+#include "matrix_cells.h"
+
+namespace {
+namespace twin {
+
+struct matrix_gru : matrix_cell {
+    static uint32_t gates(int stage) { return stage == 0 ? 2 : 1; }
+    static bool has_input(int) { return true; }
+    static uint32_t sources(int stage, matrix_source *to)
+    {
+        to[0] = {1, stage == 0 ? OPERAND_OUTPUT : OPERAND_RESET};
+        to[1] = {2, OPERAND_UPDATED};
+        return stage == 0 ? 1 : 2;
+    }
+    static uint32_t stages(const msl_twin_call *) { return 2; }
+
+    // Whether the gates are sigmoids and the candidate a plain hyperbolic tangent.
+    static bool has_usual_neurons(const msl_twin_call *call)
+    {
+        return call->constants[MPSRNN_CONSTANT_NEURON_0] == SIGMOID && call->constants[MPSRNN_CONSTANT_NEURON_1] == SIGMOID
+               && is_plain_tanh(call, 1, 0, 2) && !call->constants[MPSRNN_CONSTANT_P_NORM];
+    }
+
+    const mpsrnn_cell_params &output_params;
+    bool flips, has_p_norm;
+
+    matrix_gru(const msl_twin_call &c, const matrix_plan &plan)
+        : matrix_cell(c, plan), output_params(matrix_params_of(&c, 1)), flips(constant(MPSRNN_CONSTANT_FLIP)),
+          has_p_norm(constant(MPSRNN_CONSTANT_P_NORM))
+    {
+    }
+
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_rows<float>(step.output_in, step.output_in_stride, row, rows, channel, wanted);
+        want_own(step.gate, row, rows, channel, wanted);
+        if (in.stage == 0)
+            want_own(step.reset, row, rows, channel, wanted);
+        else
+            want_output(in, row, rows, channel, wanted);
+    }
+
+    TWIN_INLINE void finish(const matrix_part *parts, int count) const
+    {
+        for (int i = 0; i < count; ++i)
+            parts[i].in->stage == 0 ? finish_gates(parts[i]) : finish_output(parts[i]);
+    }
+
+    TWIN_INLINE void finish_gates(const matrix_part &r) const
+    {
+        if (!r.runs)
+            return;
+        const size_t step = r.in->gate_step;
+        const vf sum_z = load(r.sums), sum_r = load(r.sums + step);
+        store_sum(r, 3, MPSRNN_GATE_UPDATE, sum_z);
+        store_sum(r, 3, MPSRNN_GATE_RESET, sum_r);
+        const usual_gates gates = is_usual ? usual_gates_of(sum_z, sum_r) : any_gates(r, sum_z, sum_r);
+        const vf z = gates.update, h0 = output_before(r);
+        store_own(r.in->table.gate, r, z);
+        if (output_params.terms[1].taps != 0) {
+            const vf reset = gates.reset * h0;
+            keep_operand(r.in->after[OPERAND_RESET], r, reset);
+            store_own(r.in->table.reset, r, reset);
+        }
+        if (output_params.terms[2].taps != 0) {
+            keep_operand(r.in->after[OPERAND_UPDATED], r, z * h0);
+            store_own(r.in->table.updated, r, z * h0);
+        }
+    }
+
+    TWIN_INLINE void finish_output(const matrix_part &r) const
+    {
+        const vf h0 = output_before(r);
+        if (!r.runs) {
+            store_state(r, h0);
+            return;
+        }
+        const vf sum = load(r.sums);
+        store_sum(r, 3, 2, sum);
+        const vf z = load_own(r.in->table.gate, r);
+        if (is_usual) {
+            store_output(r, mix(z, 1.0f - z, usual_candidate(sum), h0));
+            return;
+        }
+        const vf h = neuron(constant(MPSRNN_CONSTANT_NEURON_2), sum, r.rows, output_params.neurons[0]);
+        store_output(r, mix(z, has_p_norm ? rest_of_norm(z) : 1.0f - z, h, h0));
+    }
+
+    TWIN_INLINE vf mix(vf z, vf rest, vf h, vf h0) const { return flips ? rest * h0 + z * h : rest * h + z * h0; }
+
+    // The usual cell of one row, panels [panel, end). Returns the first that is not full, and is left.
+    uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
+    {
+        const uint32_t vectors = VECTORS / gates(in.stage), channels = vectors * LANES;
+        for (; panel < end && (panel + 1) * channels <= params.channels; ++panel)
+            for (uint32_t v = 0; v < vectors; ++v) {
+                const float *sums = in.sums + panel * in.sums_step + v * LANES;
+                const uint32_t channel = panel * channels + v * LANES;
+                in.stage == 0 ? finish_row_gates(in, channel, sums) : finish_row_output(in, channel, sums);
+            }
+        return panel;
+    }
+
+private:
+    __attribute__((noinline)) usual_gates any_gates(const matrix_part &r, vf sum_z, vf sum_r) const
+    {
+        const mpsrnn_neuron_params *bc = params.neurons;
+        const uint32_t update = constant(MPSRNN_CONSTANT_NEURON_0), reset = constant(MPSRNN_CONSTANT_NEURON_1);
+        return {neuron(update, sum_z, r.rows, bc[MPSRNN_GATE_UPDATE]),
+                neuron(reset, sum_r, r.rows + r.in->gate_step, bc[MPSRNN_GATE_RESET])};
+    }
+
+    // What training alone reads is not stored.
+    TWIN_INLINE void finish_row_gates(const row_step &in, uint32_t channel, const float *sums) const
+    {
+        enum { STEP = VECTORS / 2 * LANES };    // between the gates
+        const usual_gates gates = usual_gates_of(load(sums), load(sums + STEP));
+        const vf h0 = row_before(in, in.table.output_in, channel);
+        store(row_at<float>(in.table.gate, 0, 0) + channel, gates.update);
+        if (in.after[OPERAND_RESET])
+            store(in.after[OPERAND_RESET] + channel, gates.reset * h0);
+        if (in.after[OPERAND_UPDATED])
+            store(in.after[OPERAND_UPDATED] + channel, gates.update * h0);
+    }
+
+    TWIN_INLINE void finish_row_output(const row_step &in, uint32_t channel, const float *sums) const
+    {
+        const vf z = load(row_at<float>(in.table.gate, 0, 0) + channel);
+        const vf h0 = row_before(in, in.table.output_in, channel);
+        store_row_output(in, channel, mix(z, 1.0f - z, usual_candidate(load(sums)), h0));
+    }
+
+    // (1 - z^p)^(1/p), as the kernel has it.
+    __attribute__((noinline)) vf rest_of_norm(vf z) const
+    {
+        f4 parts[TEXELS];
+        for (int i = 0; i < TEXELS; ++i) {
+            metal::float4 value(0.0f);
+            value.v = part(z, i);
+            const float p = output_params.p_norm;
+            parts[i] = metal::pow(1.0f - metal::pow(value, metal::float4(p)), metal::float4(1.0f / p)).v;
+        }
+        return join(parts);
+    }
+};
+
+} // namespace twin
+} // namespace
+#endif
