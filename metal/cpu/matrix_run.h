@@ -399,12 +399,24 @@ private:
             cell.want(in, base, rows, channel + v, wanted);
     }
 
+    // The same of a whole vector of a panel's channels, where all rows run. Those that are paired lie apart.
+    void finish_rows(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t v) const
+    {
+        const uint32_t rows = rows_of_block(in.table.rows), parts = plan.pairs_rows ? 2 : 1;
+        const uint32_t channel = panel * plan.stages[in.stage].panel_channels + v;
+        for (uint32_t r = 0; r < rows; r += rows / parts) {
+            const float *sums = sums_of(in.stage, c, panel) + place_in(c, first, r) * PANEL + v;
+            cell.finish_rows({&in, base + r, r, rows / parts, channel, in.table.state_rows != 0, sums});
+        }
+    }
+
     // Makes of the sums of panels what the cell makes of them.
     void finish(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t end) const
     {
         enum { PARTS = 8 };
         const matrix_stage &stage = plan.stages[in.stage];
         const uint32_t stateful = rows_of_block(in.table.state_rows), rows = rows_of_block(in.table.rows);
+        const bool are_plain = cell.are_plain(in.table);
         matrix_part parts[PARTS];
         int count = 0;
         for (; panel < end; ++panel) {
@@ -414,6 +426,10 @@ private:
             for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LANES) {
                 const uint32_t left = params.channels - channel - v;
                 const lanes at = {channel + v, left < LANES ? int(left) : int(LANES)};
+                if (are_plain && at.count == LANES) {
+                    finish_rows(c, in, first, panel, v);
+                    continue;
+                }
                 for (uint32_t r = 0; r < rows || r < stateful; ++r) {
                     parts[count++] = {&in, base + r, r, at, r < rows, r < stateful,
                                       sums + place_in(c, first, r) * PANEL + v, own_rows + v};
