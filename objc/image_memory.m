@@ -156,11 +156,10 @@ static mpsrnn_status make_states(mcy_sequence *q, mpsrnn_error *error)
 static BOOL needs_scratch(const mcy_sequence *q, size_t layer, mcy_scratch which)
 {
     const mcy_cell *cell = q->cells[layer];
-    if (which == MCY_SCRATCH_RESET) {
-        return cell->kind == MPSRNN_CELL_GRU && cell->has_recurrent;
-    }
-    if (which == MCY_SCRATCH_UPDATED) {
-        return cell->kind == MPSRNN_CELL_GRU && cell->has_memory;
+    if (which != MCY_SCRATCH_GATE) {
+        const BOOL has_state = q->count > 1 || q->state_in;
+        const BOOL is_convolved = which == MCY_SCRATCH_RESET ? cell->has_recurrent : cell->has_memory;
+        return cell->kind == MPSRNN_CELL_GRU && has_state && is_convolved;
     }
     BOOL is_missing = NO;
     for (size_t t = 0; t < q->count && cell->stage_count == 2; ++t) {
