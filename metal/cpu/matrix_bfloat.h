@@ -48,7 +48,7 @@ enum { BFLOAT_FETCHED_LINES = 2 };
 // `depth` is a multiple of four.
 template <int COUNT>
 __attribute__((target("avx512bf16"))) void multiply_few_rows(const matrix_product<bfloat> &p, size_t row,
-                                                             const char *next)
+                                                             const char *next, some_lines lines)
 {
     __m512 sum[COUNT][VECTORS];
 #pragma GCC unroll 8
@@ -62,6 +62,7 @@ __attribute__((target("avx512bf16"))) void multiply_few_rows(const matrix_produc
         for (int line = 0; line < BFLOAT_FETCHED_LINES; ++line)
             __builtin_prefetch(next + line * 64, 0, 2);
         next += BFLOAT_FETCHED_LINES * 64;
+        lines.fetch(k);
 #pragma GCC unroll 2
         for (int pair = 0; pair < 4; pair += 2) {
             __m512bh w[VECTORS];
@@ -89,7 +90,7 @@ __attribute__((target("avx512bf16"))) void multiply_few_rows(const matrix_produc
 }
 
 // One block of the depth, in blocks of rows as even as possible, which fetch `next` between them.
-inline void multiply_block(const matrix_product<bfloat> &p, size_t rows)
+inline void multiply_block(const matrix_product<bfloat> &p, size_t rows, wanted_lines &wanted)
 {
     const char *const begin = reinterpret_cast<const char *>(p.weights + size_t(p.depth) * PANEL);
     const size_t all = size_t(p.depth) * PANEL * sizeof(bfloat), some = p.depth / 4 * (BFLOAT_FETCHED_LINES * 64);
@@ -98,27 +99,28 @@ inline void multiply_block(const matrix_product<bfloat> &p, size_t rows)
         const size_t blocks = (rows - row + ROWS - 1) / ROWS;
         const size_t count = (rows - row + blocks - 1) / blocks;
         const char *next = begin + fetched;
+        const some_lines lines(wanted, p.depth);
         switch (count) {
-        case 6: multiply_few_rows<6>(p, row, next); break;
-        case 5: multiply_few_rows<5>(p, row, next); break;
-        case 4: multiply_few_rows<4>(p, row, next); break;
-        case 3: multiply_few_rows<3>(p, row, next); break;
-        case 2: multiply_few_rows<2>(p, row, next); break;
-        default: multiply_few_rows<1>(p, row, next); break;
+        case 6: multiply_few_rows<6>(p, row, next, lines); break;
+        case 5: multiply_few_rows<5>(p, row, next, lines); break;
+        case 4: multiply_few_rows<4>(p, row, next, lines); break;
+        case 3: multiply_few_rows<3>(p, row, next, lines); break;
+        case 2: multiply_few_rows<2>(p, row, next, lines); break;
+        default: multiply_few_rows<1>(p, row, next, lines); break;
         }
         row += count;
         fetched = fetched + some < all ? fetched + some : 0;
     }
 }
 
-inline void multiply_many(const matrix_product<bfloat> &p, size_t rows, float *)
+inline void multiply_many(const matrix_product<bfloat> &p, size_t rows, float *, wanted_lines &wanted)
 {
     matrix_product<bfloat> block = p;
     for (uint32_t k = 0; k < p.depth; k += BFLOAT_DEPTH_BLOCK) {
         block.weights = p.weights + size_t(k) * PANEL;
         block.values = p.values + k / 4 * p.slice_step;
         block.depth = p.depth - k < BFLOAT_DEPTH_BLOCK ? p.depth - k : uint32_t(BFLOAT_DEPTH_BLOCK);
-        multiply_block(block, rows);
+        multiply_block(block, rows, wanted);
         block.start = p.sums;
         block.start_step = PANEL;
     }
@@ -127,8 +129,9 @@ inline void multiply_many(const matrix_product<bfloat> &p, size_t rows, float *)
 // One row that is left of a batch.
 inline void multiply_row(matrix_product<bfloat> p, uint32_t panels, size_t sums_step)
 {
+    wanted_lines none;
     for (uint32_t i = 0; i < panels; ++i) {
-        multiply_many(p, 1, nullptr);
+        multiply_many(p, 1, nullptr, none);
         p.weights += size_t(p.depth) * PANEL;
         p.start += p.start_step;
         p.sums += sums_step;

@@ -2,7 +2,7 @@
 #ifndef TWIN_MATRIX_CELLS_H
 #define TWIN_MATRIX_CELLS_H
 #include "activation.h"
-#include "matrix_rows.h"
+#include "matrix_multiply.h"
 
 namespace {
 namespace twin {
@@ -40,6 +40,15 @@ struct matrix_part {
     const float *sums, *rows;
 };
 
+// A whole vector of channels of neighbouring rows of a batch, all of which run.
+struct matrix_rows {
+    const matrix_stage_step *in;
+    size_t row, local, count;   // the first row, in the batch and in the block
+    uint32_t channel;
+    bool has_state;
+    const float *sums;          // of the first row; those of the next lie a panel further on
+};
+
 struct matrix_cell {
     const msl_twin_call &call;
     const mpsrnn_cell_params &params;
@@ -57,6 +66,31 @@ struct matrix_cell {
     }
 
     TWIN_INLINE uint32_t constant(int index) const { return call.constants[index]; }
+
+    // Rows of a matrix that the table names by address, from a channel on, a line of each.
+    template <class E>
+    TWIN_INLINE static void want_rows(uint64_t address, size_t stride, size_t row, size_t rows, uint32_t channel,
+                                      wanted_lines &wanted)
+    {
+        if (address != 0)
+            wanted.add(row_at<E>(address, row, stride) + channel, stride * sizeof(E), rows);
+    }
+
+    TWIN_INLINE void want_own(uint64_t matrix, size_t row, size_t rows, uint32_t channel, wanted_lines &wanted) const
+    {
+        want_rows<float>(matrix, own_stride, row, rows, channel, wanted);
+    }
+
+    TWIN_INLINE void want_output(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                                 wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_own(step.output, row, rows, channel, wanted);
+        if (has_destination && destination_half)
+            want_rows<half_bits>(step.destination, step.destination_stride, row, rows, channel, wanted);
+        else if (has_destination)
+            want_rows<float>(step.destination, step.destination_stride, row, rows, channel, wanted);
+    }
 
     // Whether a gate's neuron is the plain hyperbolic tangent. Its factor is the same for all channels.
     static bool is_plain_tanh(const msl_twin_call *call, int stage, int gate, int type)
@@ -126,6 +160,42 @@ struct matrix_cell {
         return is_usual && !keeps_sums && !adds && step.rows == 1;
     }
 
+    // Whether `finish_rows` may make what becomes of a batch's rows.
+    bool are_plain(const mpsrnn_matrix_step &step) const
+    {
+        return is_usual && !keeps_sums && !adds && !step.is_kept && (step.state_rows == 0 || step.state_rows == step.rows);
+    }
+
+    TWIN_INLINE static vf before_in(const matrix_rows &r, size_t i, uint64_t matrix, uint32_t stride)
+    {
+        return r.has_state ? load(row_at<float>(matrix, r.row + i, stride) + r.channel) : vf{};
+    }
+
+    TWIN_INLINE void store_in(const matrix_rows &r, size_t i, uint64_t matrix, vf value) const
+    {
+        store(row_at<float>(matrix, r.row + i, own_stride) + r.channel, value);
+    }
+
+    TWIN_INLINE void keep_in(const matrix_rows &r, size_t i, matrix_operand operand, vf value) const
+    {
+        void *const after = r.in->after[operand];
+        if (after && is_bfloat)
+            store_texels(static_cast<bfloat *>(after), operand_step, r.channel / 4, r.local + i, value);
+        else if (after)
+            store_texels(static_cast<float *>(after), operand_step, r.channel / 4, r.local + i, value);
+    }
+
+    TWIN_INLINE void store_output_in(const matrix_rows &r, size_t i, vf h1) const
+    {
+        const mpsrnn_matrix_step &step = r.in->table;
+        store_in(r, i, step.output, h1);
+        keep_in(r, i, OPERAND_OUTPUT, h1);
+        if (has_destination && destination_half)
+            store_lanes(row_at<half_bits>(step.destination, r.row + i, step.destination_stride), {r.channel, LANES}, h1);
+        else if (has_destination)
+            store(row_at<float>(step.destination, r.row + i, step.destination_stride) + r.channel, h1);
+    }
+
     TWIN_INLINE static vf row_before(const row_step &in, uint64_t matrix, uint32_t channel)
     {
         return in.table.state_rows > 0 ? load(row_at<float>(matrix, 0, 0) + channel) : vf{};
@@ -183,8 +253,15 @@ struct matrix_single_gate : matrix_cell {
     static uint32_t stages(const msl_twin_call *) { return 1; }
     static bool has_usual_neurons(const msl_twin_call *) { return false; }
     uint32_t finish_row(const row_step &, uint32_t panel, uint32_t) const { return panel; }
+    void finish_rows(const matrix_rows &) const {}
 
     matrix_single_gate(const msl_twin_call &c, const matrix_plan &plan) : matrix_cell(c, plan) {}
+
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        want_output(in, row, rows, channel, wanted);
+    }
 
     TWIN_INLINE void finish(const matrix_part *parts, int count) const
     {

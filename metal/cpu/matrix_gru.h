@@ -33,6 +33,16 @@ struct matrix_gru : matrix_cell {
     {
     }
 
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_rows<float>(step.output_in, step.output_in_stride, row, rows, channel, wanted);
+        want_own(step.gate, row, rows, channel, wanted);
+        if (in.stage == 1)
+            want_output(in, row, rows, channel, wanted);
+    }
+
     TWIN_INLINE void finish(const matrix_part *parts, int count) const
     {
         for (int i = 0; i < count; ++i)
@@ -94,7 +104,35 @@ struct matrix_gru : matrix_cell {
         return panel;
     }
 
+    // The usual cell of a batch's rows.
+    void finish_rows(const matrix_rows &r) const
+    {
+        for (size_t i = 0; i < r.count; ++i)
+            r.in->stage == 0 ? finish_gates_in(r, i) : finish_output_in(r, i);
+    }
+
 private:
+    // What training alone reads is not stored, here and below.
+    TWIN_INLINE void finish_gates_in(const matrix_rows &r, size_t i) const
+    {
+        enum { STEP = VECTORS / 2 * LANES };    // between the gates
+        const mpsrnn_matrix_step &step = r.in->table;
+        const float *sums = r.sums + i * PANEL;
+        const usual_gates gates = usual_gates_of(load(sums), load(sums + STEP));
+        const vf h0 = before_in(r, i, step.output_in, step.output_in_stride);
+        store_in(r, i, step.gate, gates.update);
+        keep_in(r, i, OPERAND_RESET, gates.reset * h0);
+        keep_in(r, i, OPERAND_UPDATED, gates.update * h0);
+    }
+
+    TWIN_INLINE void finish_output_in(const matrix_rows &r, size_t i) const
+    {
+        const mpsrnn_matrix_step &step = r.in->table;
+        const vf z = load(row_at<float>(step.gate, r.row + i, own_stride) + r.channel);
+        const vf h0 = before_in(r, i, step.output_in, step.output_in_stride);
+        store_output_in(r, i, mix(z, 1.0f - z, usual_candidate(load(r.sums + i * PANEL)), h0));
+    }
+
     __attribute__((noinline)) usual_gates any_gates(const matrix_part &r, vf sum_z, vf sum_r) const
     {
         const mpsrnn_neuron_params *bc = params.neurons;
@@ -103,7 +141,6 @@ private:
                 neuron(reset, sum_r, r.rows + r.in->gate_step, bc[MPSRNN_GATE_RESET])};
     }
 
-    // What training alone reads is not stored.
     TWIN_INLINE void finish_row_gates(const row_step &in, uint32_t channel, const float *sums) const
     {
         enum { STEP = VECTORS / 2 * LANES };    // between the gates

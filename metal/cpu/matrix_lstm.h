@@ -71,6 +71,15 @@ struct matrix_lstm : matrix_cell {
                && p.output_a == 1.0f && p.output_neuron.b == 1.0f;
     }
 
+    TWIN_INLINE void want(const matrix_stage_step &in, size_t row, size_t rows, uint32_t channel,
+                          wanted_lines &wanted) const
+    {
+        const mpsrnn_matrix_step &step = in.table;
+        want_rows<float>(step.memory_in, step.memory_in_stride, row, rows, channel, wanted);
+        want_own(step.memory, row, rows, channel, wanted);
+        want_output(in, row, rows, channel, wanted);
+    }
+
     TWIN_INLINE vf peephole(vf cell, const float *rows) const
     {
         return has_peephole ? load(rows + MPSRNN_CHANNEL_PEEPHOLE * PANEL) * cell : vf{};
@@ -110,6 +119,19 @@ struct matrix_lstm : matrix_cell {
         return panel;
     }
 
+    // The usual cell of a batch's rows, two at a time likewise.
+    void finish_rows(const matrix_rows &r) const
+    {
+        size_t i = 0;
+        for (; i + 2 <= r.count; i += 2) {
+            const lstm_state first = usual_state(r, i), second = usual_state(r, i + 1);
+            store_state_in(r, i, first);
+            store_state_in(r, i + 1, second);
+        }
+        if (i < r.count)
+            store_state_in(r, i, usual_state(r, i));
+    }
+
     TWIN_INLINE void finish_part(const matrix_part &r) const
     {
         if (r.in->stage == 1)
@@ -140,6 +162,19 @@ struct matrix_lstm : matrix_cell {
     TWIN_INLINE lstm_state usual_state(const row_step &in, uint32_t panel) const
     {
         return usual_state(in.sums + panel * in.sums_step, row_before(in, in.table.memory_in, panel * LANES));
+    }
+
+    TWIN_INLINE lstm_state usual_state(const matrix_rows &r, size_t i) const
+    {
+        const mpsrnn_matrix_step &step = r.in->table;
+        return usual_state(r.sums + i * PANEL, before_in(r, i, step.memory_in, step.memory_in_stride));
+    }
+
+    TWIN_INLINE void store_state_in(const matrix_rows &r, size_t i, const lstm_state &state) const
+    {
+        store_in(r, i, r.in->table.memory, state.memory);
+        keep_in(r, i, OPERAND_MEMORY, state.memory);
+        store_output_in(r, i, state.output);
     }
 
     TWIN_INLINE void store_row_state(const row_step &in, uint32_t panel, const lstm_state &state) const

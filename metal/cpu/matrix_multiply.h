@@ -1,4 +1,5 @@
-// Rows by panels of weights, the sums of a row always added up in the same order.
+// Rows by panels of weights, the sums of a row always added up in the same order: those of DEPTH_BLOCK products each by
+// themselves, and then what they come to.
 #ifndef TWIN_MATRIX_MULTIPLY_H
 #define TWIN_MATRIX_MULTIPLY_H
 #include "matrix_rows.h"
@@ -12,26 +13,100 @@ enum { DEPTH_BLOCK = 256 };
 enum { FETCHED_LINES = 3 };
 
 // Value (row, k) lies at values[k / 4 * slice_step + row * 4 + k % 4], weight (k, output) at weights[k * PANEL +
-// output], sum (row, output) at sums[row * PANEL + output]. The sums begin with `start`, rows of `start_step` floats.
-template <class W> struct matrix_product {
+// output].
+template <class W> struct matrix_factors {
     const W *weights;
     const typename multiplied_with<W>::type *values;
     size_t slice_step;
     uint32_t depth;
+};
+
+// Sum (row, output) lies at sums[row * PANEL + output] and begins with `start`, rows of `start_step` floats.
+template <class W> struct matrix_product : matrix_factors<W> {
     const float *start;
     size_t start_step;
     float *sums;
 };
 
-template <int COUNT>
-TWIN_INLINE void multiply_few_rows(const matrix_product<float> &p, size_t row, const char *next)
-{
-    vf sum[COUNT][VECTORS];
+// Cache lines that are wanted when the products are done, and that are fetched meanwhile, one now and then: all at once
+// they would be waited for, before or after.
+class wanted_lines {
+public:
+    struct run {
+        const char *line;
+        size_t step;
+        uint32_t count;
+    };
+
+    // `count` lines, `step` bytes apart.
+    void add(const void *first, size_t step, size_t count)
+    {
+        if (end < MOST && count > 0)
+            runs[end++] = {static_cast<const char *>(first), step, uint32_t(count)};
+    }
+
+    // The next of one run, at most `most` of them.
+    run take(uint32_t most)
+    {
+        if (begin == end)
+            return {};
+        run &r = runs[begin];
+        const run taken = {r.line, r.step, r.count < most ? r.count : most};
+        r.line += taken.count * r.step;
+        r.count -= taken.count;
+        begin += r.count == 0;
+        return taken;
+    }
+
+private:
+    enum { MOST = 48 };
+    run runs[MOST];
+    uint32_t begin = 0, end = 0;
+};
+
+// What a block of rows fetches of them: a line of either run for every four products.
+struct some_lines {
+    wanted_lines::run first, second;
+
+    some_lines(wanted_lines &wanted, uint32_t depth) : first(wanted.take(depth / 4)), second(wanted.take(depth / 4)) {}
+
+    TWIN_INLINE void fetch(uint32_t k)
+    {
+        fetch_one(first, k);
+        fetch_one(second, k);
+    }
+
+private:
+    TWIN_INLINE static void fetch_one(wanted_lines::run &r, uint32_t k)
+    {
+        if (k < r.count * 4) {
+            fetch_to_write(r.line);
+            r.line += r.step;
+        }
+    }
+};
+
+// What becomes of the products' sums of a block of rows, the first of which is `row`: here `to` = `before` + sum.
+struct add_sums {
+    const float *before;
+    size_t step;
+    float *to;
+
+    template <int COUNT> TWIN_INLINE void finish(const vf (&sum)[COUNT][VECTORS], size_t row) const
+    {
 #pragma GCC unroll 8
-    for (int i = 0; i < COUNT; ++i)
+        for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v)
-            sum[i][v] = load(p.start + (row + i) * p.start_step + v * LANES);
+            for (int v = 0; v < VECTORS; ++v)
+                store(to + (row + i) * PANEL + v * LANES, load(before + (row + i) * step + v * LANES) + sum[i][v]);
+    }
+};
+
+template <int COUNT, class Ending>
+TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, const char *next,
+                                   some_lines lines, const Ending &ending)
+{
+    vf sum[COUNT][VECTORS] = {};
     const float *weights = p.weights, *values = p.values + row * 4;
     uint32_t k = 0;
     for (; k + 4 <= p.depth; k += 4) {
@@ -39,6 +114,7 @@ TWIN_INLINE void multiply_few_rows(const matrix_product<float> &p, size_t row, c
         for (int line = 0; line < FETCHED_LINES; ++line)
             __builtin_prefetch(next + line * 64, 0, 2);
         next += FETCHED_LINES * 64;
+        lines.fetch(k);
 #pragma GCC unroll 4
         for (int component = 0; component < 4; ++component) {
             vf w[VECTORS];
@@ -66,30 +142,32 @@ TWIN_INLINE void multiply_few_rows(const matrix_product<float> &p, size_t row, c
         }
         weights += PANEL;
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < COUNT; ++i)
-#pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v)
-            store(p.sums + (row + i) * PANEL + v * LANES, sum[i][v]);
+    ending.finish(sum, row);
 }
 
-// One block of the depth. Rows in blocks of ROWS; what is left over in blocks as even as possible.
-inline void multiply_block(const matrix_product<float> &p, size_t rows)
+// One block of the depth, and meanwhile `next` is fetched, as many weights. Rows in blocks of ROWS; what is left over in
+// blocks as even as possible.
+template <class Ending>
+void multiply_block(const matrix_factors<float> &p, size_t rows, const Ending &ending, const float *next,
+                    wanted_lines &wanted)
 {
-    const char *next = reinterpret_cast<const char *>(p.weights + size_t(p.depth) * PANEL);
+    const size_t all = size_t(p.depth) * PANEL, some = p.depth / 4 * (FETCHED_LINES * 64 / sizeof(float));
+    size_t fetched = 0;
     for (size_t row = 0; row < rows;) {
         const size_t blocks = (rows - row + ROWS - 1) / ROWS;
         const size_t count = (rows - row + blocks - 1) / blocks;
+        const char *line = reinterpret_cast<const char *>(next + fetched);
+        const some_lines lines(wanted, p.depth);
         switch (count) {
-        case 6: multiply_few_rows<6>(p, row, next); break;
-        case 5: multiply_few_rows<5>(p, row, next); break;
-        case 4: multiply_few_rows<4>(p, row, next); break;
-        case 3: multiply_few_rows<3>(p, row, next); break;
-        case 2: multiply_few_rows<2>(p, row, next); break;
-        default: multiply_few_rows<1>(p, row, next); break;
+        case 6: multiply_few_rows<6>(p, row, line, lines, ending); break;
+        case 5: multiply_few_rows<5>(p, row, line, lines, ending); break;
+        case 4: multiply_few_rows<4>(p, row, line, lines, ending); break;
+        case 3: multiply_few_rows<3>(p, row, line, lines, ending); break;
+        case 2: multiply_few_rows<2>(p, row, line, lines, ending); break;
+        default: multiply_few_rows<1>(p, row, line, lines, ending); break;
         }
         row += count;
-        next += p.depth / 4 * (FETCHED_LINES * 64);
+        fetched = fetched + some < all ? fetched + some : 0;
     }
 }
 
@@ -123,18 +201,23 @@ inline const float *as_floats(const half_bits *weights, uint32_t depth, float *s
     return scratch;
 }
 
-// `scratch`: DEPTH_BLOCK * PANEL floats, for weights that are not float.
-template <class W> void multiply_many(const matrix_product<W> &p, size_t rows, float *scratch)
+// The block of the depth that begins with product `k`. `scratch`: DEPTH_BLOCK * PANEL floats, for weights that are not
+// float.
+template <class W> matrix_factors<float> depth_block_of(const matrix_factors<W> &p, uint32_t k, float *scratch)
 {
-    const float *start = p.start;
-    size_t start_step = p.start_step;
+    const uint32_t depth = p.depth - k < DEPTH_BLOCK ? p.depth - k : uint32_t(DEPTH_BLOCK);
+    return {as_floats(p.weights + size_t(k) * PANEL, depth, scratch), p.values + k / 4 * p.slice_step, p.slice_step,
+            depth};
+}
+
+template <class W>
+void multiply_many(const matrix_product<W> &p, size_t rows, float *scratch, wanted_lines &wanted)
+{
+    add_sums ending = {p.start, p.start_step, p.sums};
     for (uint32_t k = 0; k < p.depth; k += DEPTH_BLOCK) {
-        const uint32_t depth = p.depth - k < DEPTH_BLOCK ? p.depth - k : uint32_t(DEPTH_BLOCK);
-        const float *weights = as_floats(p.weights + size_t(k) * PANEL, depth, scratch);
-        const float *values = p.values + k / 4 * p.slice_step;
-        multiply_block({weights, values, p.slice_step, depth, start, start_step, p.sums}, rows);
-        start = p.sums;
-        start_step = PANEL;
+        const matrix_factors<float> block = depth_block_of(p, k, scratch);
+        multiply_block(block, rows, ending, block.weights + size_t(block.depth) * PANEL, wanted);
+        ending = {p.sums, PANEL, p.sums};
     }
 }
 
@@ -147,31 +230,37 @@ template <class V, int COUNT, class W>
 TWIN_INLINE void multiply_row_by(const matrix_product<W> &p, size_t sums_step)
 {
     enum { WIDTH = sizeof(V) / sizeof(float), PARTS = PANEL / WIDTH };
-    V sum[COUNT][PARTS];
     const W *weights[COUNT];
-#pragma GCC unroll 2
-    for (int i = 0; i < COUNT; ++i) {
-        weights[i] = p.weights + size_t(p.depth) * PANEL * i;
-#pragma GCC unroll 8
-        for (int v = 0; v < PARTS; ++v)
-            memcpy(&sum[i][v], p.start + p.start_step * i + v * WIDTH, sizeof(V));
-    }
-#pragma GCC unroll 4
-    for (uint32_t k = 0; k < p.depth; ++k) {
-        const V value = p.values[k] - V{};
-#pragma GCC unroll 2
-        for (int i = 0; i < COUNT; ++i) {
-#pragma GCC unroll 8
-            for (int v = 0; v < PARTS; ++v)
-                sum[i][v] += load_weights(weights[i] + v * WIDTH, V{}) * value;
-            weights[i] += PANEL;
-        }
-    }
-#pragma GCC unroll 2
     for (int i = 0; i < COUNT; ++i)
+        weights[i] = p.weights + size_t(p.depth) * PANEL * i;
+    const float *start = p.start;
+    size_t start_step = p.start_step;
+    for (uint32_t begin = 0; begin < p.depth; begin += DEPTH_BLOCK) {
+        const uint32_t end = p.depth - begin < DEPTH_BLOCK ? p.depth : begin + DEPTH_BLOCK;
+        V sum[COUNT][PARTS] = {};
+#pragma GCC unroll 4
+        for (uint32_t k = begin; k < end; ++k) {
+            const V value = p.values[k] - V{};
+#pragma GCC unroll 2
+            for (int i = 0; i < COUNT; ++i) {
 #pragma GCC unroll 8
-        for (int v = 0; v < PARTS; ++v)
-            memcpy(p.sums + sums_step * i + v * WIDTH, &sum[i][v], sizeof(V));
+                for (int v = 0; v < PARTS; ++v)
+                    sum[i][v] += load_weights(weights[i] + v * WIDTH, V{}) * value;
+                weights[i] += PANEL;
+            }
+        }
+#pragma GCC unroll 2
+        for (int i = 0; i < COUNT; ++i)
+#pragma GCC unroll 8
+            for (int v = 0; v < PARTS; ++v) {
+                V before;
+                memcpy(&before, start + start_step * i + v * WIDTH, sizeof before);
+                before += sum[i][v];
+                memcpy(p.sums + sums_step * i + v * WIDTH, &before, sizeof before);
+            }
+        start = p.sums;
+        start_step = sums_step;
+    }
 }
 
 inline void multiply_row(const matrix_product<float> &p, uint32_t panels, size_t sums_step)

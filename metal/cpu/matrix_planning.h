@@ -136,7 +136,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             plan.operands[i][turn] = !is_needed[i] ? SIZE_MAX : is_own ? reserve(operand) : plan.operands[i][0];
         }
     out->shared = total * sizeof(float);
-    const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * 3 * PANEL : 0;
+    const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * 4 * PANEL : 0;
     out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
 }
 

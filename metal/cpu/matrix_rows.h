@@ -123,6 +123,26 @@ TWIN_INLINE void store_operand(bfloat *operand, size_t step, uint32_t slices, si
     }
 }
 
+// All texels of a vector of channels, from slice `slice` on.
+TWIN_INLINE void store_texels(float *operand, size_t step, size_t slice, size_t row, vf value)
+{
+#pragma GCC unroll 4
+    for (int i = 0; i < TEXELS; ++i) {
+        const f4 four = part(value, i);
+        memcpy(operand + (slice + i) * step + row * 4, &four, sizeof four);
+    }
+}
+
+TWIN_INLINE void store_texels(bfloat *operand, size_t step, size_t slice, size_t row, vf value)
+{
+    const bfloat_texels texels = (bfloat_texels)round_to_bfloat(value);
+#pragma GCC unroll 4
+    for (int i = 0; i < TEXELS; ++i) {
+        const uint64_t four = texels[i];
+        memcpy(operand + (slice + i) * step + row * 4, &four, sizeof four);
+    }
+}
+
 template <class E> void pack_operand_row(bfloat *operand, size_t step, size_t row, const E *from, uint32_t channels)
 {
     for (uint32_t c = 0; c < channels; c += LANES) {

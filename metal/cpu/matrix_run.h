@@ -138,6 +138,11 @@ private:
         return msl_meet(member);
     }
 
+    TWIN_INLINE static size_t weights_of_pair(const matrix_term &term)
+    {
+        return size_t(term.depth) / 2 * STRASSEN_BLOCKS * PANEL;
+    }
+
     // The sums of a pair of panels, from row `first` of the chunk on.
     strassen_product pair_of(const chunk &c, int s, uint32_t pair, const matrix_term &term, uint32_t first) const
     {
@@ -145,12 +150,12 @@ private:
         float *left = sums_of(s, c, pair) + size_t(first) / 2 * PANEL;
         float *right = sums_of(s, c, pair + pairs) + size_t(first) / 2 * PANEL;
         const size_t half = size_t(c.rows) / 2 * PANEL;
-        const size_t weights_of_pair = size_t(term.depth) / 2 * STRASSEN_BLOCKS * PANEL;
         strassen_product p = {};
-        p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair;
+        p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair(term);
         p.depth = term.depth;
-        p.upper[0] = left;
-        p.upper[1] = right;
+        p.start[0] = p.upper[0] = left;
+        p.start[1] = p.upper[1] = right;
+        p.start_step = PANEL;
         p.lower[0] = left + half;
         p.lower[1] = right + half;
         return p;
@@ -161,13 +166,16 @@ private:
         const uint32_t pairs = plan.stages[s].panels / 2;
         const share own = share_of(member, pairs);
         for (uint32_t pair = own.begin; pair < own.end; ++pair) {
-            start_sums(c, s, pair);
-            start_sums(c, s, pair + pairs);
             strassen_product p = pair_of(c, s, pair, plan.stages[s].input, 0);
+            p.next = p.weights + (pair + 1 < own.end ? weights_of_pair(plan.stages[s].input) : 0);
+            p.start[0] = bias_of(s, pair);
+            p.start[1] = bias_of(s, pair + pairs);
+            p.start_step = 0;
             p.values = shared + plan.input;
             p.sides = shared + plan.input_sides;
             p.rows = c.rows;
-            is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
+            wanted_lines none;
+            is_paired ? multiply_by_strassen(p, scratch, none) : multiply_ordinarily(p, none);
         }
     }
 
@@ -188,8 +196,15 @@ private:
             p.values = values;
             p.sides = shared + plan.sides;
             p.rows = plan.rows;
+            // To and fro, as below.
+            const bool is_last = i + 1 == own.end;
+            p.next = is_last ? p.weights : t % 2 ? p.weights - weights_of_pair(stage.terms[0])
+                                                 : p.weights + weights_of_pair(stage.terms[0]);
+            wanted_lines wanted;
+            want(c, in, first, pair, wanted);
+            want(c, in, first, pair + pairs, wanted);
             if (has_state)
-                is_paired ? multiply_by_strassen(p, scratch) : multiply_ordinarily(p);
+                is_paired ? multiply_by_strassen(p, scratch, wanted) : multiply_ordinarily(p, wanted);
             finish(c, in, first, pair, pair + 1);
             finish(c, in, first, pair + pairs, pair + pairs + 1);
         }
@@ -266,7 +281,8 @@ private:
                 p.start_step = MPSRNN_CHANNEL_ROWS * PANEL;
                 multiply_row(p, pair, PANEL);
             } else {
-                multiply_many(p, c.rows, scratch);
+                wanted_lines none;
+                multiply_many(p, c.rows, scratch, none);
             }
             panel += pair;
         }
@@ -306,7 +322,10 @@ private:
         for (uint32_t done = 0; done < own.end - own.begin;) {
             const uint32_t left = own.end - own.begin - done, pair = plan.rows == 1 && left > 1 ? 2 : 1;
             const uint32_t panel = is_reverse ? own.end - done - pair : own.begin + done;
-            add_terms(c, t, s, first, panel, pair);
+            wanted_lines wanted;
+            if (plan.rows > 1)
+                want(c, in, first, panel, wanted);
+            add_terms(c, t, s, first, panel, pair, wanted);
             if (plan.rows > 1)
                 finish(c, in, first, panel, panel + pair);
             done += pair;
@@ -329,7 +348,8 @@ private:
     }
 
     // Adds the recurrent products of `pair` panels, of the rows that have a state to multiply.
-    void add_terms(const chunk &c, uint32_t t, int s, uint32_t first, uint32_t panel, uint32_t pair) const
+    void add_terms(const chunk &c, uint32_t t, int s, uint32_t first, uint32_t panel, uint32_t pair,
+                   wanted_lines &wanted) const
     {
         const matrix_stage &stage = plan.stages[s];
         const uint32_t stateful = rows_of_block(steps[t].state_rows), rows = running(t);
@@ -346,7 +366,7 @@ private:
             const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
             matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums};
             if (plan.rows > 1) {
-                multiply_many(p, count, scratch);
+                multiply_many(p, count, scratch, wanted);
             } else if (pair == 2 && reads_same_inputs(stage, term, panel)) {
                 p.start_step = size_t(c.rows) * PANEL;
                 multiply_row(p, 2, p.start_step);
@@ -361,12 +381,42 @@ private:
         }
     }
 
+    // What `finish` will read and write of a panel.
+    void want(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, wanted_lines &wanted) const
+    {
+        enum { LINE = 64 };
+        const matrix_stage &stage = plan.stages[in.stage];
+        const uint32_t rows = rows_of_block(in.table.rows), channel = panel * stage.panel_channels;
+        const float *sums = sums_of(in.stage, c, panel);
+        const size_t lines = size_t(plan.rows) * PANEL * sizeof *sums / LINE;
+        if (plan.pairs_rows) {
+            wanted.add(sums + place_in(c, first, 0) * PANEL, LINE, lines / 2);
+            wanted.add(sums + place_in(c, first, plan.rows / 2) * PANEL, LINE, lines / 2);
+        } else {
+            wanted.add(sums + first * PANEL, LINE, lines);
+        }
+        for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LINE / sizeof(float))
+            cell.want(in, base, rows, channel + v, wanted);
+    }
+
+    // The same of a whole vector of a panel's channels, where all rows run. Those that are paired lie apart.
+    void finish_rows(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t v) const
+    {
+        const uint32_t rows = rows_of_block(in.table.rows), parts = plan.pairs_rows ? 2 : 1;
+        const uint32_t channel = panel * plan.stages[in.stage].panel_channels + v;
+        for (uint32_t r = 0; r < rows; r += rows / parts) {
+            const float *sums = sums_of(in.stage, c, panel) + place_in(c, first, r) * PANEL + v;
+            cell.finish_rows({&in, base + r, r, rows / parts, channel, in.table.state_rows != 0, sums});
+        }
+    }
+
     // Makes of the sums of panels what the cell makes of them.
     void finish(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t end) const
     {
         enum { PARTS = 8 };
         const matrix_stage &stage = plan.stages[in.stage];
         const uint32_t stateful = rows_of_block(in.table.state_rows), rows = rows_of_block(in.table.rows);
+        const bool are_plain = cell.are_plain(in.table);
         matrix_part parts[PARTS];
         int count = 0;
         for (; panel < end; ++panel) {
@@ -376,6 +426,10 @@ private:
             for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LANES) {
                 const uint32_t left = params.channels - channel - v;
                 const lanes at = {channel + v, left < LANES ? int(left) : int(LANES)};
+                if (are_plain && at.count == LANES) {
+                    finish_rows(c, in, first, panel, v);
+                    continue;
+                }
                 for (uint32_t r = 0; r < rows || r < stateful; ++r) {
                     parts[count++] = {&in, base + r, r, at, r < rows, r < stateful,
                                       sums + place_in(c, first, r) * PANEL + v, own_rows + v};

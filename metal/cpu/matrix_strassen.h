@@ -13,7 +13,7 @@ namespace twin {
 
 // Blocks of weights of a pair of panels, [depth / 2][PANEL] each, in the order of their use; the last one only serves
 // the ordinary product.
-enum { B11, B21, T2, T3, MINUS_T4, T1, B22, B12, STRASSEN_BLOCKS };
+enum { B11, B21, T2, T1, B22, T3, MINUS_T4, B12, STRASSEN_BLOCKS };
 
 // Sums of the quarters of the rows: S1 to S4, [depth / 8][rows / 2][4] each.
 enum { STRASSEN_SIDES = 4 };
@@ -98,62 +98,119 @@ inline void add_strassen_sides(float *sides, const float *values, uint32_t depth
     }
 }
 
-// A pair of panels by all rows, added to the sums.
+// A pair of panels by all rows, added to what the sums begin with.
 struct strassen_product {
     const float *weights, *values, *sides;
+    const float *next;          // weights of the next pair
     uint32_t depth;
     size_t rows;                // of the values; even
+    const float *start[2];      // of either panel, for the upper rows; as many floats on for the lower ones as of sums
+    size_t start_step;
     float *upper[2], *lower[2]; // sums of the upper and the lower rows, of either panel
 };
 
-// Adds `more` to `sums`, and `rest` too where there is one.
-inline void add_rows(float *sums, size_t rows, const float *more, const float *rest)
-{
-    for (size_t i = 0; i < rows * PANEL; i += LANES) {
-        const vf value = load(sums + i) + load(more + i);
-        store(sums + i, rest ? value + load(rest + i) : value);
-    }
-}
+// Sums of one of the seven products, and what is made of them. `a` and `b` may be absent.
+struct strassen_result {
+    float *to;                  // = sums + a + b
+    const float *a, *b;
+    size_t b_step;
+};
 
-// `scratch`: three times rows / 2 * PANEL floats.
-inline void multiply_by_strassen(const strassen_product &p, float *scratch)
+struct strassen_ending {
+    const float *earlier;       // sums of earlier blocks of the depth, if there are any
+    strassen_result first, second;
+
+    template <int COUNT> TWIN_INLINE void finish(vf (&sum)[COUNT][VECTORS], size_t row) const
+    {
+#pragma GCC unroll 8
+        for (int i = 0; i < COUNT; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; ++v) {
+                const size_t at = (row + i) * PANEL + v * LANES;
+                const vf all = earlier ? sum[i][v] + load(earlier + at) : sum[i][v];
+                keep(first, all, row + i, v);
+                if (second.to)
+                    keep(second, all, row + i, v);
+            }
+    }
+
+    TWIN_INLINE static void keep(const strassen_result &r, vf sum, size_t row, int v)
+    {
+        const size_t at = row * PANEL + v * LANES;
+        if (r.a)
+            sum += load(r.a + at);
+        if (r.b)
+            sum += load(r.b + row * r.b_step + v * LANES);
+        store(r.to + at, sum);
+    }
+};
+
+// `next`: weights that are needed next. `scratch`: as many floats as `rows` rows of a panel have.
+inline void multiply_half(const matrix_factors<float> &p, size_t rows, const float *next, float *scratch,
+                          strassen_ending ending, wanted_lines &wanted)
 {
     static const float zeros[PANEL] = {};
+    add_sums earlier = {zeros, 0, scratch};
+    uint32_t k = 0;
+    for (; p.depth - k > DEPTH_BLOCK; k += DEPTH_BLOCK) {
+        multiply_block(depth_block_of(p, k, nullptr), rows, earlier, p.weights + size_t(k + DEPTH_BLOCK) * PANEL,
+                       wanted);
+        earlier = {scratch, PANEL, scratch};
+        ending.earlier = scratch;
+    }
+    multiply_block(depth_block_of(p, k, nullptr), rows, ending, next, wanted);
+}
+
+// `scratch`: four times rows / 2 * PANEL floats.
+inline void multiply_by_strassen(const strassen_product &p, float *scratch, wanted_lines &wanted)
+{
     const uint32_t depth = p.depth / 2;
-    const size_t rows = p.rows / 2, step = p.rows * 4;
+    const size_t rows = p.rows / 2, step = p.rows * 4, size = rows * PANEL;
     const size_t block = size_t(depth) * PANEL, side = size_t(depth) * rows;
     const float *a11 = p.values, *a12 = p.values + depth / 4 * step, *a22 = a12 + rows * 4;
-    float *first = scratch, *second = first + rows * PANEL, *third = second + rows * PANEL;
-    const auto multiply = [&](int weights, const float *values, size_t slice_step, const float *start, float *sums) {
-        multiply_many<float>({p.weights + weights * block, values, slice_step, depth, start,
-                              start == zeros ? 0 : size_t(PANEL), sums}, rows, nullptr);
+    const float *s1 = p.sides, *s2 = s1 + side, *s3 = s2 + side, *s4 = s3 + side;
+    float *first = scratch, *second = first + size, *third = second + size, *rest = third + size;
+    const auto multiply = [&](int weights, const float *values, size_t slice_step, strassen_result result,
+                              strassen_result other) {
+        const float *from = p.weights + weights * block, *next = weights == MINUS_T4 ? p.next : from + block;
+        multiply_half({from, values, slice_step, depth}, rows, next, rest, {nullptr, result, other},
+                      wanted);
     };
-    multiply(B11, a11, step, zeros, first);
-    add_rows(p.upper[0], rows, first, nullptr);
-    multiply(B21, a12, step, p.upper[0], p.upper[0]);
-    multiply(T2, p.sides + side, rows * 4, first, first);
-    multiply(T3, p.sides + 2 * side, rows * 4, first, second);
-    add_rows(p.lower[0], rows, second, nullptr);
-    multiply(MINUS_T4, a22, step, p.lower[0], p.lower[0]);
-    multiply(T1, p.sides, rows * 4, zeros, third);
-    add_rows(p.lower[1], rows, second, third);
-    add_rows(p.upper[1], rows, first, third);
-    multiply(B22, p.sides + 3 * side, rows * 4, p.upper[1], p.upper[1]);
+    // Sums of a quarter are complete when they are stored: `a` and the product, and what they begin with.
+    const auto sums = [&](float *to, const float *a, int panel, const float *begin) {
+        return strassen_result{to, a, begin + (p.start_step ? to - p.upper[panel] : 0), p.start_step};
+    };
+    const strassen_result none = {};
+    multiply(B11, a11, step, {first, nullptr, nullptr, 0}, none);
+    multiply(B21, a12, step, sums(p.upper[0], first, 0, p.start[0]), none);
+    multiply(T2, s2, rows * 4, {first, first, nullptr, 0}, none);
+    multiply(T1, s1, rows * 4, {third, first, nullptr, 0}, none);
+    multiply(B22, s4, rows * 4, sums(p.upper[1], third, 1, p.start[1]), none);
+    multiply(T3, s3, rows * 4, sums(p.lower[1], third, 1, p.start[1]), {second, first, nullptr, 0});
+    multiply(MINUS_T4, a22, step, sums(p.lower[0], second, 0, p.start[0]), none);
 }
 
 // The same without pairing rows.
-inline void multiply_ordinarily(const strassen_product &p)
+inline void multiply_ordinarily(const strassen_product &p, wanted_lines &wanted)
 {
     const size_t step = p.rows * 4, rows = p.rows / 2, block = size_t(p.depth) / 2 * PANEL;
     static const int blocks[2][2] = {{B11, B21}, {B12, B22}};
-    for (int panel = 0; panel < 2; ++panel)
+    for (int panel = 0; panel < 2; ++panel) {
+        float *upper = p.upper[panel], *lower = p.lower[panel];
+        const float *start[2] = {p.start[panel], p.start[panel] + (p.start_step ? lower - upper : 0)};
+        size_t start_step = p.start_step;
         for (int half = 0; half < 2; ++half) {
             const float *weights = p.weights + blocks[panel][half] * block;
             const float *values = p.values + half * (p.depth / 8 * step);
-            float *upper = p.upper[panel], *lower = p.lower[panel];
-            multiply_many<float>({weights, values, step, p.depth / 2, upper, PANEL, upper}, rows, nullptr);
-            multiply_many<float>({weights, values + rows * 4, step, p.depth / 2, lower, PANEL, lower}, rows, nullptr);
+            multiply_many<float>({weights, values, step, p.depth / 2, start[0], start_step, upper}, rows, nullptr,
+                                 wanted);
+            multiply_many<float>({weights, values + rows * 4, step, p.depth / 2, start[1], start_step, lower}, rows,
+                                 nullptr, wanted);
+            start[0] = upper;
+            start[1] = lower;
+            start_step = PANEL;
         }
+    }
 }
 
 } // namespace twin
