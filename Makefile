@@ -6,8 +6,8 @@ EXTRAS ?= test
 # More options for pytest, e.g. make test PYTEST='-k lstm'.
 PYTEST ?=
 
-# Tests are many and small: two processes and more share them.
-PARALLEL = -n auto --maxprocesses 8 --dist worksteal -p no:benchmark
+# Tests are many and small: two processes and more share them, the slow ones by file, for files share what they build.
+PARALLEL = -n auto --maxprocesses 8 -p no:benchmark
 
 BIN = $(VENV)/bin
 # setuptools warns of every editable installation that it is one.
@@ -26,10 +26,10 @@ demo: $(VENV)/.installed-demo
 	$(BIN)/python -m mpsrnn_cy demo
 
 test: $(VENV)/.installed-$(EXTRAS)
-	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST)
+	$(BIN)/python -m pytest $(PARALLEL) --dist worksteal $(PYTEST)
 
 slow: $(VENV)/.installed-$(EXTRAS)
-	$(BIN)/python -m pytest -m slow $(PARALLEL) $(PYTEST)
+	$(BIN)/python -m pytest -m slow $(PARALLEL) --dist loadfile $(PYTEST)
 
 bench: $(VENV)/.installed-bench
 	MPSRNN_VALIDATION=0 $(BIN)/python -m pytest tests/benchmarks -o 'python_files=bench_*.py' $(PYTEST)

@@ -121,7 +121,7 @@ def test_the_contract_is_seen_by_shim_and_modules(tree: Path) -> None:
 
 def test_parameters_are_seen_by_shim_and_kernels(tree: Path) -> None:
     append(tree / "metal/params.h", "#define MPSRNN_PROBE 1\n")
-    expected = compiled(includers(tree, "params.h") | generated(KERNELS) | {"kernels/kernel_sources.c"})
+    expected = compiled(includers(tree, "params.h") | generated(KERNELS) | built_twins() | {"kernels/kernel_sources.c"})
     assert build(tree) - {"link mpsrnn_cy.device"} == expected
 
 
