@@ -1,3 +1,5 @@
+cimport numpy as cnp
+
 from . cimport native
 from .device cimport MTLCommandQueue, MTLDevice
 from .image_state cimport MPSRNNRecurrentImageState
@@ -18,10 +20,14 @@ cdef class ImageFrames:
     # After the last group; NULL before, and if nobody asked for it.
     cdef native.mpsrnn_image_state _state
 
+    # An array for what the layer makes of them. It is memory of the device, which keeps what is large for the next call:
+    # fresh pages would take longer than the layer's results to write.
+    cdef cnp.ndarray outputs(self)
+
     # Runs the layer over all of them into `outputs`, which is in C order. Returns the state after the last one if it is
     # wanted.
     cdef MPSRNNRecurrentImageState run(
-        self, native.mpsrnn_image_layer layer, MTLCommandQueue queue, outputs, state, bint wants_state
+        self, native.mpsrnn_image_layer layer, MTLCommandQueue queue, cnp.ndarray outputs, state, bint wants_state
     )
 
 

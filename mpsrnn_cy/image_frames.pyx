@@ -6,10 +6,11 @@ from cpython.mem cimport PyMem_Calloc, PyMem_Free
 
 import numpy as np
 
-from .enums import MTLTextureUsage
+from .enums import MTLStorageMode, MTLTextureUsage
 from .errors import OutOfMemoryError
 from .image_descriptor import channel_format_of
 
+from .buffer cimport MTLBuffer, create_buffer
 from .device cimport api, check
 from .image_state cimport ImageStateHandle, wrap_image_state
 
@@ -36,8 +37,24 @@ cdef class ImageFrames:
             api.release(self._state)
         PyMem_Free(self._sources)
 
+    cdef cnp.ndarray outputs(self):
+        cdef cnp.ndarray frames = self._frames
+        cdef int rank = cnp.PyArray_NDIM(frames)
+        cdef cnp.npy_intp shape[5]
+        cdef size_t bytes = cnp.PyArray_ITEMSIZE(frames)
+        cdef int axis
+        for axis in range(rank):
+            shape[axis] = self.destination.channels if axis == rank - 1 else cnp.PyArray_DIM(frames, axis)
+            bytes *= <size_t>shape[axis]
+        cdef MTLBuffer buffer = create_buffer(self.device, bytes, MTLStorageMode.SHARED)
+        cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(
+            rank, shape, cnp.PyArray_TYPE(frames), buffer._contents
+        )
+        cnp.set_array_base(array, buffer)
+        return array
+
     cdef MPSRNNRecurrentImageState run(
-        self, native.mpsrnn_image_layer layer, MTLCommandQueue queue, outputs, state, bint wants_state
+        self, native.mpsrnn_image_layer layer, MTLCommandQueue queue, cnp.ndarray outputs, state, bint wants_state
     ):
         cdef native.mpsrnn_error error
         cdef native.mpsrnn_status status

@@ -3,8 +3,6 @@
 cimport cython
 from cpython.mem cimport PyMem_Free
 
-import numpy as np
-
 from .arguments import boolean, enum_member
 from .cells import CellKind, read_cells
 from .command_checks import check_command_buffer
@@ -252,7 +250,7 @@ cdef class MPSRNNImageInferenceLayer(MPSCNNKernel):
                 self._queue.make_command_buffer(), [MPSImage.from_numpy(self.device, x[0])], "x", self._inputs, "x"
             )
             checks.state(state, "state", self._cells)
-        outputs = np.empty((*x.shape[:-1], self._outputs), x.dtype)
+        outputs = frames.outputs()
         last = frames.run(self._h, self._queue, outputs, state, wants_state)
         return (outputs, last) if wants_state else outputs
 

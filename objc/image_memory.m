@@ -1,9 +1,9 @@
 /* The images that a sequence needs besides the caller's: what a step leaves to the next, and a cell's first dispatch to
  * its second.
  *
- * There are as few of them as possible, for each costs memory and the time to move it. A destination that holds float32
- * is read as the previous output itself, and holds what a first dispatch leaves until the output overwrites it; a memory
- * cell, of which no kernel reads another pixel than the one that it writes, is changed in place. */
+ * There are as few of them as possible, for each costs memory and the time to move it. A destination that holds
+ * float32 is read as the previous output itself, and holds what a first dispatch leaves until the output overwrites
+ * it; a memory cell, of which a kernel reads no other pixel than the one that it writes, is changed in place. */
 #import "shim.h"
 #include <stdlib.h>
 

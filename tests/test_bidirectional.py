@@ -11,8 +11,8 @@ import conversion
 import mpsrnn_cy as mps
 import oracle
 import strategies
+from image_stacks import assert_same_bits, gru, lstm, single_gate
 from test_cells import exploring
-from test_image_layer import assert_same_bits, gru, lstm, single_gate
 
 Mode = mps.MPSRNNBidirectionalCombineMode
 BACKWARD = mps.MPSRNNSequenceDirection.BACKWARD

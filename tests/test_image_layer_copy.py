@@ -14,7 +14,7 @@ import pytest
 import conversion
 import mpsrnn_cy as mps
 import oracle
-from test_image_layer import STACKS, assert_same_bits, frames
+from image_stacks import STACKS, assert_same_bits, frames
 
 Mode = mps.MPSRNNBidirectionalCombineMode
 

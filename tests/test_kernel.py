@@ -10,8 +10,8 @@ import pytest
 import archives
 import conversion
 import mpsrnn_cy as mps
+from image_stacks import STACKS, assert_same_bits, frames
 from refusal import refused
-from test_image_layer import STACKS, assert_same_bits, frames
 
 # Every setting of a kernel over images: its default, another value, and plainer forms of that.
 SETTINGS: dict[str, tuple[Any, Any, list[Any]]] = {

@@ -14,9 +14,9 @@ import matrix_strategies
 import mpsrnn_cy as mps
 import oracle
 import strategies
+from image_stacks import assert_same_bits
 from matrix_strategies import MatrixCase, Windows
 from test_cells import exploring
-from test_image_layer import assert_same_bits
 
 FLOAT32 = oracle.Format.FLOAT32
 Mode = mps.MPSRNNBidirectionalCombineMode

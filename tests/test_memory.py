@@ -16,33 +16,8 @@ from hypothesis import strategies as st
 import conversion
 import matrix_stacks
 import mpsrnn_cy as mps
+from image_stacks import gru, lstm
 from mpsrnn_cy.device import live_handle_count
-from test_image_layer import gru, lstm, single_gate
-
-SIDE, INPUTS, OUTPUTS = 24, 5, 32
-IMAGE_BYTES = SIDE * SIDE * OUTPUTS * 4
-
-# What a layer makes for itself, in images of its output: two states in turn, and what one phase of a GRU leaves to the
-# next.
-OWN_IMAGES = {"single gate": (single_gate, 2), "GRU": (gru, 4), "LSTM": (lstm, 4)}
-
-
-@pytest.mark.parametrize("steps", [2, 9])
-@pytest.mark.parametrize("kind", OWN_IMAGES)
-def test_what_image_layers_make_for_themselves_is_two_states(device: mps.MTLDevice, kind: str, steps: int) -> None:
-    make, most = OWN_IMAGES[kind]
-    layer = conversion.layer(device, [make(np.random.default_rng(1), INPUTS, OUTPUTS)])
-    images = [mps.MPSImage.from_numpy(device, np.zeros((SIDE, SIDE, INPUTS), np.float32)) for _ in range(steps)]
-    outputs = [mps.MPSImage.from_numpy(device, np.zeros((SIDE, SIDE, OUTPUTS), np.float32)) for _ in range(steps)]
-    command = device.make_command_queue().make_command_buffer()
-    gc.collect()
-    before = device.current_allocated_size
-    layer.encode_sequence(command, images, outputs)
-    taken = device.current_allocated_size - before
-    assert 0 < taken <= most * IMAGE_BYTES
-    command.commit()
-    command.wait_until_completed()
-    assert device.current_allocated_size == before
 
 
 def image_call(device: mps.MTLDevice) -> Callable[[], object]:
@@ -88,7 +63,7 @@ import resource
 import numpy as np
 import conversion
 import mpsrnn_cy as mps
-from test_image_layer import lstm
+from image_stacks import lstm
 
 layer = conversion.layer(mps.MTLCreateSystemDefaultDevice(), [lstm(np.random.default_rng(0), 8, 8)])
 x = np.ones((400, 64, 64, 8), np.float32)

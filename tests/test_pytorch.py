@@ -8,7 +8,7 @@ import pytest
 import conversion
 import mpsrnn_cy as mps
 import oracle
-from test_image_layer import gate
+from image_stacks import gate
 
 torch = pytest.importorskip("torch", reason="the judges extra is not installed")
 

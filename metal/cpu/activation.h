@@ -132,8 +132,8 @@ struct usual_state {
 
 enum { LSTM_IN, LSTM_FORGET, LSTM_CELL, LSTM_OUT, LSTM_GATES };
 
-// Of COUNT pixels side by side, for each alone would wait for itself most of the time. False, and nothing of use, if one
-// of them is far.
+// Of COUNT pixels side by side, for each alone would wait for itself most of the time. False, and nothing of use, if
+// one of them is far.
 template <int COUNT>
 TWIN_INLINE bool usual_cells(const vf (*gates)[LSTM_GATES], const vf *c0, usual_state *next)
 {
@@ -145,7 +145,8 @@ TWIN_INLINE bool usual_cells(const vf (*gates)[LSTM_GATES], const vf *c0, usual_
             farthest = largest(farthest, absolute(gates[i][g]));
         largest_memory = largest(largest_memory, absolute(c0[i]));
         power_of_two e[LSTM_GATES];
-        const vf powers[] = {-gates[i][LSTM_IN], -gates[i][LSTM_FORGET], gates[i][LSTM_CELL] * 2.0f, -gates[i][LSTM_OUT]};
+        const vf powers[] = {-gates[i][LSTM_IN], -gates[i][LSTM_FORGET], gates[i][LSTM_CELL] * 2.0f,
+                             -gates[i][LSTM_OUT]};
         exp_parts_of<LSTM_GATES>(powers, e);
         in[i] = 1.0f + (e[LSTM_IN].scale + e[LSTM_IN].scale * e[LSTM_IN].rest);
         forget[i] = 1.0f + (e[LSTM_FORGET].scale + e[LSTM_FORGET].scale * e[LSTM_FORGET].rest);

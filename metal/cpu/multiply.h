@@ -73,7 +73,8 @@ template <int V = VECTORS> inline void multiply(const product &p, int rows)
 {
     enum { MOST = V == VECTORS ? int(ROWS) : V == 3 ? 8 * ROWS / 6 : 2 * ROWS };
     const size_t quarter = size_t(p.depth) / 4 * V * LANES;
-    const int quarters = rows > 3 * MOST ? 1 : rows > MOST ? 2 : 4;     // for each block, so that none is left out
+    // Of what each block fetches, so that nothing is left out.
+    const int quarters = rows > 3 * MOST ? 1 : rows > MOST ? 2 : 4;
     int row = 0;
     for (int block = 0; row < rows; ++block) {
         const int left = rows - row;
@@ -84,7 +85,7 @@ template <int V = VECTORS> inline void multiply(const product &p, int rows)
 #define CASE(n)                                                                                                       \
     case n:                                                                                                           \
         if constexpr (n <= MOST)                                                                                      \
-            multiply_rows<n, V>(p, row, next, quarters);                                                                        \
+            multiply_rows<n, V>(p, row, next, quarters);                                                              \
         break;
             CASE(12) CASE(11) CASE(10) CASE(9) CASE(8) CASE(7) CASE(6) CASE(5) CASE(4) CASE(3) CASE(2) CASE(1)
 #undef CASE

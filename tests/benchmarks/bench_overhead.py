@@ -17,7 +17,7 @@ import pytest
 import conversion
 import matrix_stacks
 import mpsrnn_cy as mps
-from test_image_layer import lstm
+from image_stacks import lstm
 
 CHANNELS, STEPS, FRAMES, SIDE = 32, 1000, 10, 64
 
