@@ -234,7 +234,7 @@ private:
         return true;
     }
 
-    // What other members have made of the row, out of their caches: at once, not line by line as the products get there.
+    // What other members have made of the row, from their caches: at once, not line by line as the products get there.
     void fetch_row(const matrix_stage &stage, uint32_t t) const
     {
         enum { LINE = 64 / sizeof(float) };
