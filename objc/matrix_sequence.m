@@ -127,7 +127,17 @@ static mpsrnn_status make_memory(mcy_matrix_sequence *q, mpsrnn_error *error)
     if (status == MPSRNN_STATUS_OK && total > 0) {
         status = mcy_buffer_create(q->device, total, MTLResourceStorageModePrivate, &q->memory, error);
     }
+    if (q->memory) {
+        q->memory_address = [q->memory->metal gpuAddress];
+    }
     return status;
+}
+
+/* That of our own memory is known: there are several such for every step. */
+static uint64_t address_of(const mcy_matrix_sequence *q, mcy_memory memory)
+{
+    const BOOL is_own = q->memory && memory.buffer == q->memory->metal;
+    return is_own ? q->memory_address + memory.offset : mcy_memory_address(memory);
 }
 
 static void fill_source(const mcy_matrix_sequence *q, size_t step, size_t layer, mpsrnn_matrix_step *out)
@@ -137,7 +147,7 @@ static void fill_source(const mcy_matrix_sequence *q, size_t step, size_t layer,
         out->source = mcy_memory_address(mcy_matrix_memory(source));
         out->source_stride = mcy_matrix_stride(source);
     } else {
-        out->source = mcy_memory_address(output_of(q, step, layer - 1));
+        out->source = address_of(q, output_of(q, step, layer - 1));
         out->source_stride = slices_of(q, layer - 1) * 4;
     }
 }
@@ -152,7 +162,7 @@ static void fill_destination(const mcy_matrix_sequence *q, size_t step, size_t l
     out->destination_stride = mcy_matrix_stride(destination);
     if (q->addend) {
         const size_t other = place_of(q->addend, place_of(q, step));
-        out->addend = mcy_memory_address(output_of(q->addend, other, q->addend->cell_count - 1));
+        out->addend = address_of(q, output_of(q->addend, other, q->addend->cell_count - 1));
     }
 }
 
@@ -160,8 +170,8 @@ static void fill_state(const mcy_matrix_sequence *q, size_t step, size_t layer, 
 {
     const mpsrnn_matrix_state *kept = kept_state(q, step, layer);
     if (step > 0) {
-        out->output_in = mcy_memory_address(output_of(q, step - 1, layer));
-        out->memory_in = mcy_memory_address(memory_of(q, step - 1, layer));
+        out->output_in = address_of(q, output_of(q, step - 1, layer));
+        out->memory_in = address_of(q, memory_of(q, step - 1, layer));
         out->output_in_stride = out->memory_in_stride = slices_of(q, layer) * 4;
     } else if (q->state_in) {
         const mpsrnn_matrix_state *state = &q->state_in[q->cells[layer]->index];
@@ -172,8 +182,8 @@ static void fill_state(const mcy_matrix_sequence *q, size_t step, size_t layer, 
             out->memory_in_stride = mcy_matrix_stride(&state->memory);
         }
     }
-    out->output = mcy_memory_address(output_of(q, step, layer));
-    out->memory = mcy_memory_address(memory_of(q, step, layer));
+    out->output = address_of(q, output_of(q, step, layer));
+    out->memory = address_of(q, memory_of(q, step, layer));
     if (kept) {
         out->is_kept = 1;
         out->kept_output = mcy_memory_address(mcy_matrix_memory(&kept->output));
@@ -190,15 +200,15 @@ static void fill_intermediate(const mcy_matrix_sequence *q, size_t step, size_t 
     const mcy_cell *cell = q->cells[layer];
     const mcy_matrix_scratch *scratch = &q->scratch[layer];
     if (cell->stage_count == 2) {
-        out->gate = mcy_memory_address(own_memory(q, scratch->gate));
+        out->gate = address_of(q, own_memory(q, scratch->gate));
     }
     if (q->records) {
         out->reset = mcy_memory_address(q->records[step].reset);
         out->updated = mcy_memory_address(q->records[step].updated);
         out->sums = mcy_memory_address(q->records[step].sums);
     } else if (cell->kind == MPSRNN_CELL_GRU) {
-        out->reset = cell->has_recurrent ? mcy_memory_address(own_memory(q, scratch->reset)) : 0;
-        out->updated = cell->has_memory ? mcy_memory_address(own_memory(q, scratch->updated)) : 0;
+        out->reset = cell->has_recurrent ? address_of(q, own_memory(q, scratch->reset)) : 0;
+        out->updated = cell->has_memory ? address_of(q, own_memory(q, scratch->updated)) : 0;
     }
 }
 

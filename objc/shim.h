@@ -378,6 +378,7 @@ struct mcy_matrix_sequence {
     mcy_matrix_scratch *scratch;                /* by cell */
     id<MTLComputePipelineState> *pipelines;     /* by cell; owned by the device */
     MCYBuffer *memory;                          /* nil if all of it is the caller's */
+    uint64_t memory_address;
     MCYBuffer *table;                           /* steps by cell */
 };
 

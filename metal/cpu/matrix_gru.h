@@ -20,8 +20,9 @@ struct matrix_gru : matrix_cell {
     // Whether the gates are sigmoids and the candidate a plain hyperbolic tangent.
     static bool has_usual_neurons(const msl_twin_call *call)
     {
-        return call->constants[MPSRNN_CONSTANT_NEURON_0] == SIGMOID && call->constants[MPSRNN_CONSTANT_NEURON_1] == SIGMOID
-               && is_plain_tanh(call, 1, 0, 2) && !call->constants[MPSRNN_CONSTANT_P_NORM];
+        const uint32_t *constants = call->constants;
+        return constants[MPSRNN_CONSTANT_NEURON_0] == SIGMOID && constants[MPSRNN_CONSTANT_NEURON_1] == SIGMOID
+               && is_plain_tanh(call, 1, 0, 2) && !constants[MPSRNN_CONSTANT_P_NORM];
     }
 
     const mpsrnn_cell_params &output_params;

@@ -104,7 +104,7 @@ struct matrix_lstm : matrix_cell {
             finish_part(parts[i]);
     }
 
-    // The usual cell of one row, panels [panel, end), two at a time likewise. Returns the first that is not full, and is
+    // The usual cell of one row, panels [panel, end), two at a time likewise. Returns the first that is not full and is
     // left.
     uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
     {

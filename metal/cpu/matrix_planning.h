@@ -10,6 +10,8 @@ namespace twin {
 
 // Rows that are in hand at once: what belongs to them stays in the caches.
 enum { CHUNK_ROWS = 384, BLOCK_ROWS = 384 };
+// Values of the input that it takes less time to pack than to share: lines would go to and fro between the caches.
+enum { PACKED_ALONE = 32768 };
 // Multiplications of a step that make another thread worth meeting for, and about what a thread does of them.
 enum { STEP_SHARE = 16384, MULTIPLICATIONS_PER_NANOSECOND = 40 };
 
@@ -128,7 +130,9 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
         plan.input_sides = reserve(size_t(p.input_channels) / 4 * STRASSEN_SIDES * plan.chunk_rows);
         plan.sides = reserve(size_t(p.channels) / 4 * STRASSEN_SIDES * plan.rows);
     }
-    plan.input = reserve((size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4);
+    const size_t input = (size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4;
+    plan.packs_alone = plan.rows == 1 && !plan.packs_weights && input <= PACKED_ALONE;
+    plan.input = plan.packs_alone ? size_t(DEPTH_BLOCK) * PANEL : reserve(input);
     for (int i = 0; i < OPERANDS; ++i)
         for (int turn = 0; turn < 2; ++turn) {
             // What the stages of a step hand on to each other is needed only once.
@@ -138,6 +142,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
     out->shared = total * sizeof(float);
     const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * 4 * PANEL : 0;
     out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
+    out->workspace += plan.packs_alone ? input * sizeof(float) : 0;
 }
 
 inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const msl_twin_call *call)

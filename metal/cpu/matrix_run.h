@@ -2,38 +2,15 @@
 // what depends on the step before. Each member makes the panels that fall to it.
 #ifndef TWIN_MATRIX_RUN_H
 #define TWIN_MATRIX_RUN_H
-#include "matrix_planning.h"
+#include "matrix_member.h"
 
 namespace {
 namespace twin {
 
 // W: the elements of the panels.
-template <class Cell, class W> class matrix_walk {
-    typedef typename multiplied_with<W>::type operand_value;
-
+template <class Cell, class W> class matrix_walk : public matrix_member<Cell, W> {
 public:
-    matrix_walk(const msl_plan *p, const msl_twin_call *c, msl_crew_member *m)
-        : plan(matrix_plan_of(p)), call(*c), cell(*c, plan), params(cell.params), steps(matrix_steps_of(c)),
-          run(matrix_run_of(c)), member(m), shared(static_cast<float *>(m->shared)),
-          scratch(static_cast<float *>(m->workspace))
-    {
-        for (uint32_t s = 0; s < plan.stage_count; ++s) {
-            weights[s] = plan.packs_weights ? reinterpret_cast<const W *>(shared + plan.packed_weights[s])
-                                            : static_cast<const W *>(plan.stages[s].weights);
-            channel_rows[s] = plan.packs_weights ? shared + plan.packed_rows[s] : plan.stages[s].rows;
-        }
-    }
-
-    template <class T> void pack_weights() const
-    {
-        for (uint32_t s = 0; s < plan.stage_count; ++s) {
-            const matrix_stage &stage = plan.stages[s];
-            const matrix_packing packing = {&call, &stage, int(s)};
-            const share own = share_of(member, stage.panels);
-            pack_matrix_panels<T>(const_cast<W *>(weights[s]), packing, own.begin, own.end);
-            pack_matrix_rows(const_cast<float *>(channel_rows[s]), packing, own.begin, own.end);
-        }
-    }
+    using matrix_member<Cell, W>::matrix_member;
 
     // Walks the sequence for all rows. Returns early if the crew does.
     void walk()
@@ -47,13 +24,32 @@ public:
     }
 
 private:
-    // Rows of the block that a number of the batch's rows stands for.
-    TWIN_INLINE uint32_t rows_of_block(uint32_t rows) const
-    {
-        return rows <= base ? 0 : rows - base < plan.rows ? uint32_t(rows - base) : plan.rows;
-    }
-
-    TWIN_INLINE uint32_t running(uint32_t step) const { return rows_of_block(steps[step].rows); }
+    typedef matrix_member<Cell, W> knowledge;
+    using typename knowledge::operand_value;
+    using knowledge::plan;
+    using knowledge::cell;
+    using knowledge::params;
+    using knowledge::steps;
+    using knowledge::run;
+    using knowledge::member;
+    using knowledge::shared;
+    using knowledge::scratch;
+    using knowledge::input;
+    using knowledge::weights;
+    using knowledge::channel_rows;
+    using knowledge::base;
+    using knowledge::is_last_block;
+    using knowledge::rows_of_block;
+    using knowledge::running;
+    using knowledge::operand;
+    using knowledge::pack_state;
+    using knowledge::place_in;
+    using knowledge::pack_input;
+    using knowledge::sums_of;
+    using knowledge::bias_of;
+    using knowledge::first_input;
+    using knowledge::reads_same_inputs;
+    using knowledge::start_sums;
 
     bool walk_block()
     {
@@ -75,8 +71,9 @@ private:
             pack_state();
         pack_input(c);
         bool is_paired = plan.pairs_rows;
-        if (!msl_meet(member)
-            || !add_sides(plan.input_sides, shared + plan.input, params.input_channels, c.rows, &is_paired))
+        const bool waits = !plan.packs_alone || (c.begin == run.first_step && steps[c.begin].state_rows != 0);
+        if ((waits && !msl_meet(member))
+            || !add_sides(plan.input_sides, input, params.input_channels, c.rows, &is_paired))
             return false;
         for (uint32_t s = 0; s < plan.stage_count; ++s)
             plan.pairs_rows ? project_pairs(c, int(s), is_paired) : project(c, int(s));
@@ -92,38 +89,6 @@ private:
             first += running(t);
         }
         return true;
-    }
-
-    operand_value *operand(int index, uint32_t turn) const
-    {
-        const size_t place = plan.operands[index][turn % 2];
-        return place == SIZE_MAX ? nullptr : reinterpret_cast<operand_value *>(shared + place);
-    }
-
-    // The caller's state, of which the first step reads operands.
-    void pack_state()
-    {
-        const mpsrnn_matrix_step &step = steps[run.first_step];
-        const share own = share_of(member, rows_of_block(step.state_rows));
-        operand_value *output = operand(OPERAND_OUTPUT, run.first_step);
-        operand_value *memory = operand(OPERAND_MEMORY, run.first_step);
-        for (uint32_t r = own.begin; r < own.end; ++r) {
-            if (output)
-                pack_operand_row(output, cell.operand_step, r,
-                                 row_at<const float>(step.output_in, base + r, step.output_in_stride), params.channels);
-            if (memory)
-                pack_operand_row(memory, cell.operand_step, r,
-                                 row_at<const float>(step.memory_in, base + r, step.memory_in_stride), params.channels);
-        }
-    }
-
-    // Where row r of a step whose rows begin with `first` lies in the chunk: where rows are paired, in the upper or the
-    // lower half, so that it is always the same ones.
-    TWIN_INLINE size_t place_in(const chunk &c, uint32_t first, uint32_t r) const
-    {
-        if (!plan.pairs_rows)
-            return first + r;
-        return r < plan.rows / 2 ? first / 2 + r : c.rows / 2 + first / 2 + r - plan.rows / 2;
     }
 
     // Prepares an operand for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
@@ -171,7 +136,7 @@ private:
             p.start[0] = bias_of(s, pair);
             p.start[1] = bias_of(s, pair + pairs);
             p.start_step = 0;
-            p.values = shared + plan.input;
+            p.values = input;
             p.sides = shared + plan.input_sides;
             p.rows = c.rows;
             wanted_lines none;
@@ -211,56 +176,6 @@ private:
         return true;
     }
 
-    template <class E, class V> void pack_input_rows(const chunk &c, V *to) const
-    {
-        const share own = share_of(member, c.rows);
-        uint32_t first = 0;
-        for (uint32_t t = c.begin; t < c.end; first += running(t++))
-            for (uint32_t r = 0; r < running(t); ++r)
-                if (first + r >= own.begin && first + r < own.end)
-                    pack_operand_row(to, size_t(c.rows) * 4, place_in(c, first, r),
-                                     row_at<const E>(steps[t].source, base + r, steps[t].source_stride),
-                                     params.input_channels);
-    }
-
-    template <class V> void pack_input_as(const chunk &c, V *to) const
-    {
-        if (call.constants[MPSRNN_CONSTANT_SOURCE_HALF])
-            pack_input_rows<half_bits>(c, to);
-        else
-            pack_input_rows<float>(c, to);
-    }
-
-    void pack_input(const chunk &c) const
-    {
-        if (call.constants[MPSRNN_CONSTANT_UNIT_TRANSFORM])
-            pack_input_as(c, shared + plan.input);      // is not multiplied
-        else
-            pack_input_as(c, reinterpret_cast<operand_value *>(shared + plan.input));
-    }
-
-    TWIN_INLINE float *sums_of(int stage, const chunk &c, uint32_t panel) const
-    {
-        return shared + plan.stages[stage].sums + size_t(panel) * c.rows * PANEL;
-    }
-
-    TWIN_INLINE const float *bias_of(int stage, uint32_t panel) const
-    {
-        return channel_rows[stage] + (size_t(panel) * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_BIAS) * PANEL;
-    }
-
-    // First input channel that a panel reads of a term.
-    TWIN_INLINE static uint32_t first_input(const matrix_stage &stage, const matrix_term &term, uint32_t panel)
-    {
-        const bool is_grouped = term.group_outputs != UINT32_MAX;
-        return is_grouped ? panel * stage.panel_channels / term.group_outputs * term.depth : 0;
-    }
-
-    TWIN_INLINE static bool reads_same_inputs(const matrix_stage &stage, const matrix_term &term, uint32_t panel)
-    {
-        return first_input(stage, term, panel) == first_input(stage, term, panel + 1);
-    }
-
     // Starts the sums of all rows of a chunk: the bias and what the input adds.
     void project(const chunk &c, int s) const
     {
@@ -273,7 +188,7 @@ private:
                 continue;
             }
             const uint32_t pair = c.rows == 1 && panel + 1 < own.end && reads_same_inputs(stage, term, panel) ? 2 : 1;
-            const operand_value *values = reinterpret_cast<const operand_value *>(shared + plan.input);
+            const operand_value *values = reinterpret_cast<const operand_value *>(input);
             matrix_product<W> p = {weights[s] + term.first + size_t(panel) * term.depth * PANEL,
                                    values + first_input(stage, term, panel) * size_t(c.rows),
                                    size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel)};
@@ -288,24 +203,6 @@ private:
         }
     }
 
-    // The bias and, in unit-transform mode, the input.
-    void start_sums(const chunk &c, int s, uint32_t panel) const
-    {
-        const matrix_stage &stage = plan.stages[s];
-        const bool adds_input = Cell::has_input(s) && call.constants[MPSRNN_CONSTANT_UNIT_TRANSFORM];
-        const float *bias = bias_of(s, panel);
-        const uint32_t vectors = VECTORS / stage.gates;
-        for (uint32_t row = 0; row < c.rows; ++row)
-            for (uint32_t v = 0; v < VECTORS; ++v) {
-                const uint32_t slice = (panel * stage.panel_channels + v % vectors * LANES) / 4;
-                f4 parts[TEXELS] = {};
-                for (uint32_t i = 0; i < TEXELS && adds_input; ++i)
-                    if (slice + i < params.slices)
-                        parts[i] = load4(shared + plan.input + (size_t(slice + i) * c.rows + row) * 4);
-                store(sums_of(s, c, panel) + size_t(row) * PANEL + v * LANES, load(bias + v * LANES) + join(parts));
-            }
-    }
-
     // One stage of one step, whose rows begin with row `first` of the chunk. False: the crew goes on without us.
     bool run_stage(const chunk &c, uint32_t t, int s, uint32_t first) const
     {
@@ -317,6 +214,8 @@ private:
         const matrix_stage_step in = {steps[t], s, size_t(VECTORS / stage.gates) * LANES, after};
         if (plan.pairs_rows)
             return run_pairs(c, in, t, first);
+        if (plan.rows == 1 && member->count > 1)
+            fetch_row(stage, t);
         // To and fro: what a step reads last is still in the cache when the next begins.
         const bool is_reverse = t % 2;
         for (uint32_t done = 0; done < own.end - own.begin;) {
@@ -333,6 +232,15 @@ private:
         if (plan.rows == 1)
             finish_row(c, in, first, own);
         return true;
+    }
+
+    // What other members have made of the row, from their caches: at once, not line by line as the products get there.
+    void fetch_row(const matrix_stage &stage, uint32_t t) const
+    {
+        enum { LINE = 64 / sizeof(float) };
+        for (uint32_t i = 0; i < stage.term_count; ++i)
+            for (uint32_t k = 0; k < stage.terms[i].depth; k += LINE)
+                __builtin_prefetch(operand(stage.terms[i].operand, t) + k);
     }
 
     // After all products, for the cell is a long chain of dependent operations: many at a time hide it.
@@ -443,18 +351,6 @@ private:
         cell.finish(parts, count);
     }
 
-    const matrix_plan &plan;
-    const msl_twin_call &call;
-    const Cell cell;
-    const mpsrnn_cell_params &params;
-    const mpsrnn_matrix_step *const steps;
-    const mpsrnn_matrix_run &run;
-    msl_crew_member *const member;
-    float *const shared, *const scratch;
-    const W *weights[2];
-    const float *channel_rows[2];
-    size_t base = 0;
-    bool is_last_block = true;
 };
 
 } // namespace twin
