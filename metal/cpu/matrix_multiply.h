@@ -109,14 +109,14 @@ struct add_sums {
 };
 
 template <int COUNT, class Ending>
-TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, const char *next,
-                                   some_lines lines, const Ending &ending)
+TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, const char *next, some_lines lines,
+                                   const Ending &ending)
 {
     vf sum[COUNT][VECTORS] = {};
     const float *weights = p.weights, *values = p.values + row * 4;
     const uint32_t whole = p.depth / 4 * 4;
-    uint32_t k = 0;
     const uint32_t chain = ending.chain();
+    uint32_t k = 0;
     while (k < whole) {
         if (k > 0)
             ending.park(sum, row, k > chain);
@@ -158,8 +158,8 @@ TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, c
     ending.finish(sum, row, whole > chain);
 }
 
-// One block of the depth, and meanwhile `next` is fetched, as many weights. Rows in blocks of ROWS; what is left over in
-// blocks as even as possible.
+// One block of the depth, and meanwhile `next` is fetched, as many weights. Rows in blocks of ROWS; what is left over
+// in blocks as even as possible.
 template <class Ending>
 void multiply_block(const matrix_factors<float> &p, size_t rows, const Ending &ending, const float *next,
                     wanted_lines &wanted)
