@@ -118,8 +118,8 @@ class BuildExtensions(build_ext):
             cxx = toolchain.require(toolchain.find_cxx(self.plat_name), "C++", "CXX")
             languages = {
                 ".c": (c_compiler, c_flags),
-                ".m": (objective_c, (*toolchain.OBJECTIVE_C_FLAGS, *WARNINGS, "-O2", *environment("OBJCFLAGS"))),
-                ".cpp": (cxx, (*toolchain.CXX_FLAGS, "-Wall", *environment("CXXFLAGS"))),
+                ".m": (objective_c, (*toolchain.OBJECTIVE_C_FLAGS, *WARNINGS, "-O2")),
+                ".cpp": (cxx, (*toolchain.CXX_FLAGS, "-Wall")),
             }
         own_flags: dict[Path, tuple[str, ...]] = dict.fromkeys(sorted(sources), ())
         folder = Path(self.build_temp, "kernels")
@@ -129,12 +129,15 @@ class BuildExtensions(build_ext):
             twins = TWIN_FLAGS.get(self.plat_name.rpartition("-")[2], {})
             for source, isa in write_twin_sources(folder, list(twins)).items():
                 own_flags[source] = ("-O3", *twins[isa]) if isa else ()
+        # Behind our own options, so that the caller's count. CFLAGS are setuptools' to add.
+        added = {".c": [], ".m": environment("OBJCFLAGS"), ".cpp": environment("CXXFLAGS")}
         # The largest first: else they would be what the others wait for.
         largest_first = sorted(own_flags, key=lambda source: "twins" not in source.name)
         steps = []
         for source in largest_first:
             compiler, flags = languages[source.suffix]
-            steps.append(self.compile_step(source, compiler, (*flags, *own_flags[source])))
+            options = (*flags, *own_flags[source], *added[source.suffix])
+            steps.append(self.compile_step(source, compiler, options))
         return steps
 
     def compile_step(self, source: Path, compiler: Compiler, flags: tuple[str, ...]) -> Step:

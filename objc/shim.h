@@ -238,6 +238,7 @@ typedef struct {
 
     MCYImageState **states;                     /* by step; a step whose state nobody keeps shares one of two */
     MCYImage **scratch;                         /* by cell: what its first dispatch leaves to its second */
+    BOOL *recurs_in_destination;                /* by step: the next one reads the destination as its previous output */
 } mcy_sequence;
 
 /* Which cells of a layer a sequence runs through. */
@@ -255,10 +256,30 @@ mpsrnn_status mcy_sequence_prepare(mcy_sequence *sequence, mpsrnn_error *error);
 void mcy_sequence_encode(const mcy_sequence *sequence);
 void mcy_sequence_destroy(mcy_sequence *sequence);
 
+void mcy_bind_image(id<MTLComputeCommandEncoder> encoder, MCYImage *image, NSUInteger index);
+
+/* ---- image_memory.m ---- */
+
+/* What a cell's first dispatch leaves to its second: z, or the output gate before its neuron; r * h0; z * h0. */
+typedef enum { MCY_SCRATCH_GATE, MCY_SCRATCH_RESET, MCY_SCRATCH_UPDATED, MCY_SCRATCH_COUNT } mcy_scratch;
+
+/* All images of a sequence whose cells and destinations are known; released again whether they could be made or not. */
+mpsrnn_status mcy_sequence_make_memory(mcy_sequence *sequence, mpsrnn_error *error);
+void mcy_sequence_release_memory(mcy_sequence *sequence);
+
+/* Which image of the caller's a step belongs to. */
+size_t mcy_sequence_place(const mcy_sequence *sequence, size_t step);
+/* nil where there is none. */
+MCYImage *mcy_sequence_destination(const mcy_sequence *sequence, size_t step, size_t layer);
+MCYImage *mcy_sequence_output_before(const mcy_sequence *sequence, size_t step, size_t layer);
+MCYImage *mcy_sequence_memory_before(const mcy_sequence *sequence, size_t step, size_t layer);
+MCYImage *mcy_sequence_scratch(const mcy_sequence *sequence, size_t step, size_t layer, mcy_scratch which);
+/* Whether a step's output goes into its state. */
+BOOL mcy_sequence_keeps_output(const mcy_sequence *sequence, size_t step, size_t layer);
+
 /* A float32 image of the sequence's size, if *out is nil. */
 mpsrnn_status mcy_sequence_make_image(const mcy_sequence *sequence, uint32_t channels, MTLStorageMode storage_mode,
                                       MCYImage **out, mpsrnn_error *error);
-void mcy_bind_image(id<MTLComputeCommandEncoder> encoder, MCYImage *image, NSUInteger index);
 
 /* ---- matrix.m ---- */
 

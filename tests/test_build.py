@@ -68,6 +68,11 @@ def built_variants() -> list[str]:
     return ["baseline", "checked", "x86_64_v3"] if x86_64 else ["baseline", "checked"]
 
 
+def built_twins() -> set[str]:
+    isas = {"x86_64": ("x86_64_v3", "x86_64_v4"), "aarch64": ("baseline",)}.get(os.uname().machine, ())
+    return {f"kernels/msl_twins_{isa}.cpp" for isa in isas}
+
+
 def cimporters(tree: Path, module: str) -> set[str]:
     """The `.pyx` files that read ``module.pxd``, directly or through another `.pxd`."""
     folder = tree / "mpsrnn_cy"
@@ -136,9 +141,14 @@ def test_a_kernel_header_is_seen_by_the_kernels_that_include_it(tree: Path) -> N
     assert build(tree) == expected
 
 
-def test_a_prelude_header_is_seen_by_translated_kernels(tree: Path) -> None:
+def test_a_prelude_header_is_seen_by_translated_kernels_and_twins(tree: Path) -> None:
     append(tree / "metal/host/cpu/metal_stdlib", "\n// A comment.\n")
-    assert build(tree) == compiled(generated(KERNELS))
+    assert build(tree) == compiled(generated(KERNELS) | built_twins())
+
+
+def test_a_header_of_the_twins_is_seen_by_them(tree: Path) -> None:
+    append(tree / "metal/cpu/transform.h", "\n// A comment.\n")
+    assert build(tree) == compiled(built_twins())
 
 
 def test_the_translator_is_part_of_what_a_kernel_is_made_from(tree: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from matrix_strategies import MatrixCase
 from test_matrix_layer_values import check, run
 
 Make = Callable[..., oracle.Cell]
+FLOAT16, FLOAT32 = oracle.Format.FLOAT16, oracle.Format.FLOAT32
 
 each_cell = pytest.mark.parametrize("make", [single_gate, gru, lstm])
 # Channels in and out, rows, steps: one row and few, panels that are not full, and batches that are large enough for
@@ -26,6 +28,8 @@ SHAPES = {
     "more rows than a block": (8, 40, 771, 2),
     "paired rows": (256, 256, 32, 14),
 }
+# Sigmoid gates, and hyperbolic tangents for the rest.
+ONE_ROW = {"gru": gru, "gru-flipped": functools.partial(gru, memory=True, flip=True), "lstm": lstm}
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 PAIRED = SHAPES["paired rows"]
 
@@ -81,6 +85,18 @@ def test_bits_do_not_depend_on_the_batch(
     together = network.predict(x)
     for rows in (slice(0, 1), slice(1, 3), slice(2, None)):
         assert_same_bits(network.predict(x[:, rows]), together[:, rows])
+
+
+@pytest.mark.parametrize("destination", [FLOAT16, FLOAT32], ids=["half", "float"])
+@pytest.mark.parametrize("make", ONE_ROW.values(), ids=ONE_ROW)
+def test_one_row_of_a_usual_cell_keeps_its_bounds(
+    each_build: mps.MTLDevice, make: Make, destination: oracle.Format
+) -> None:
+    """Whole vectors of channels are finished in a way of their own, what is left of them as in batches."""
+    cells = [make(np.random.default_rng(5), 20, 100)]
+    case = MatrixCase(cells, inputs(cells, (1,) * 4), None)
+    found = run(each_build, case, destination_format=destination)
+    check(case, found, destination_format=destination)
 
 
 @each_cell

@@ -130,38 +130,60 @@ struct usual_state {
     vf memory, output;
 };
 
-__attribute__((noinline)) inline vf far_memory(vf in, vf forget, vf cell, vf c0)
+enum { LSTM_IN, LSTM_FORGET, LSTM_CELL, LSTM_OUT, LSTM_GATES };
+
+// Of COUNT pixels side by side, for each alone would wait for itself most of the time. False, and nothing of use, if one
+// of them is far.
+template <int COUNT>
+TWIN_INLINE bool usual_cells(const vf (*gates)[LSTM_GATES], const vf *c0, usual_state *next)
 {
-    return sigmoid(forget) * c0 + sigmoid(in) * tanh(cell);
+    vf farthest = {}, largest_memory = {};
+    vf in[COUNT], forget[COUNT], below[COUNT], out[COUNT];
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i) {
+        for (int g = 0; g < LSTM_GATES; ++g)
+            farthest = largest(farthest, absolute(gates[i][g]));
+        largest_memory = largest(largest_memory, absolute(c0[i]));
+        power_of_two e[LSTM_GATES];
+        const vf powers[] = {-gates[i][LSTM_IN], -gates[i][LSTM_FORGET], gates[i][LSTM_CELL] * 2.0f, -gates[i][LSTM_OUT]};
+        exp_parts_of<LSTM_GATES>(powers, e);
+        in[i] = 1.0f + (e[LSTM_IN].scale + e[LSTM_IN].scale * e[LSTM_IN].rest);
+        forget[i] = 1.0f + (e[LSTM_FORGET].scale + e[LSTM_FORGET].scale * e[LSTM_FORGET].rest);
+        below[i] = (e[LSTM_CELL].scale - 1.0f) + e[LSTM_CELL].scale * e[LSTM_CELL].rest;
+        out[i] = 1.0f + (e[LSTM_OUT].scale + e[LSTM_OUT].scale * e[LSTM_OUT].rest);
+    }
+    vf twice[COUNT];
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i) {
+        const vf both = in[i] * (below[i] + 2.0f);
+        next[i].memory = (c0[i] * both + below[i] * forget[i]) / (both * forget[i]);
+        farthest = largest(farthest, absolute(next[i].memory));
+        twice[i] = next[i].memory * 2.0f;
+    }
+    power_of_two e[COUNT];
+    exp_parts_of<COUNT>(twice, e);
+#pragma GCC unroll 4
+    for (int i = 0; i < COUNT; ++i) {
+        const vf squashed = (e[i].scale - 1.0f) + e[i].scale * e[i].rest;
+        next[i].output = squashed / (out[i] * (squashed + 2.0f));
+    }
+    return all_below(farthest, FAR) && all_below(largest_memory, 1e9f);
 }
 
-__attribute__((noinline)) inline vf far_output(vf out, vf c1) { return sigmoid(out) * tanh(c1); }
+__attribute__((noinline)) inline usual_state far_cell(vf in, vf forget, vf cell, vf out, vf c0)
+{
+    const vf memory = sigmoid(forget) * c0 + sigmoid(in) * tanh(cell);
+    return {memory, sigmoid(out) * tanh(memory)};
+}
 
 TWIN_INLINE usual_state usual_cell(const vf *gates, vf c0)
 {
-    enum { IN, FORGET, CELL, OUT, COUNT };
-    const vf far = largest(largest(absolute(gates[IN]), absolute(gates[FORGET])),
-                           largest(absolute(gates[CELL]), absolute(gates[OUT])));
-    const bool is_near = all_below(far, FAR) && all_below(absolute(c0), 1e9f);
+    vf copies[1][LSTM_GATES];
+    for (int g = 0; g < LSTM_GATES; ++g)
+        copies[0][g] = gates[g];
     usual_state next;
-    power_of_two e[COUNT];
-    const vf powers[COUNT] = {-gates[IN], -gates[FORGET], gates[CELL] * 2.0f, -gates[OUT]};
-    exp_parts_of<COUNT>(powers, e);
-    const vf in = 1.0f + (e[IN].scale + e[IN].scale * e[IN].rest);
-    const vf forget = 1.0f + (e[FORGET].scale + e[FORGET].scale * e[FORGET].rest);
-    const vf below = (e[CELL].scale - 1.0f) + e[CELL].scale * e[CELL].rest;
-    const vf both = in * (below + 2.0f);
-    next.memory = (c0 * both + below * forget) / (both * forget);
-    if (__builtin_expect(!is_near, false))
-        next.memory = far_memory(gates[IN], gates[FORGET], gates[CELL], c0);
-    if (__builtin_expect(!is_near || !all_below(absolute(next.memory), FAR), false)) {
-        next.output = far_output(gates[OUT], next.memory);
-        return next;
-    }
-    const power_of_two c = exp_parts<false>(next.memory * 2.0f);
-    const vf squashed = (c.scale - 1.0f) + c.scale * c.rest;
-    const vf out = 1.0f + (e[OUT].scale + e[OUT].scale * e[OUT].rest);
-    next.output = squashed / (out * (squashed + 2.0f));
+    if (__builtin_expect(!usual_cells<1>(copies, &c0, &next), false))
+        next = far_cell(gates[LSTM_IN], gates[LSTM_FORGET], gates[LSTM_CELL], gates[LSTM_OUT], c0);
     return next;
 }
 

@@ -234,7 +234,7 @@ struct lstm : cell {
     explicit lstm(const msl_twin_call &c)
         : cell(c), has_state(constant(MPSRNN_CONSTANT_HAS_STATE)), has_peephole(constant(MPSRNN_CONSTANT_HAS_PEEPHOLE)),
           splits_output(constant(MPSRNN_CONSTANT_SPLITS_OUTPUT)),
-          is_usual(has_usual_neurons() && !has_peephole && !splits_output),
+          is_usual(has_usual_neurons() && !adds_input && !has_peephole && !splits_output),
           memory_in(texture(MPSRNN_TEXTURE_MEMORY_IN)), memory(texture(MPSRNN_TEXTURE_MEMORY)),
           gate(texture(MPSRNN_TEXTURE_GATE)), outputs(*this)
     {
@@ -307,23 +307,54 @@ struct lstm : cell {
         }
     }
 
+    // As many at once as there are registers for.
+    TWIN_INLINE void make_usual(const gate_sums<GATES> &sums, const vf *c0, vf *c1, vf *h1) const
+    {
+        enum { COUNT = TEXELS < 2 ? 1 : 2 };
+        bool is_near = true;
+        usual_state next[TEXELS];
+#pragma GCC unroll 4
+        for (int i = 0; i < TEXELS; i += COUNT) {
+            vf gates[COUNT][GATES];
+#pragma GCC unroll 4
+            for (int j = 0; j < COUNT; ++j)
+#pragma GCC unroll 4
+                for (int g = 0; g < GATES; ++g)
+                    gates[j][g] = sums.sum(g, i + j);
+            is_near = usual_cells<COUNT>(gates, c0 + i, next + i) && is_near;
+        }
+        if (__builtin_expect(!is_near, false)) {
+            vf memories[TEXELS];
+            for (int i = 0; i < TEXELS; ++i)
+                memories[i] = c0[i];
+            make_far(sums, memories, next);
+        }
+#pragma GCC unroll 4
+        for (int i = 0; i < TEXELS; ++i) {
+            c1[i] = next[i].memory;
+            h1[i] = next[i].output;
+        }
+    }
+
+    // One by one, as each pixel needs it.
+    __attribute__((noinline)) static void make_far(const gate_sums<GATES> &sums, const vf *c0, usual_state *next)
+    {
+        for (int i = 0; i < TEXELS; ++i) {
+            const vf gates[] = {sums.sum(0, i), sums.sum(1, i), sums.sum(2, i), sums.sum(3, i)};
+            next[i] = usual_cell(gates, c0[i]);
+        }
+    }
+
     TWIN_INLINE void finish(const gate_sums<GATES> &sums, const strip &at) const
     {
         vf input[TEXELS] = {}, c0[TEXELS] = {}, c1[TEXELS], h1[TEXELS];
         read_input(at, input);
         if (has_state)
             read(memory_in, at, c0);
-        if (is_usual) {
-            for (int i = 0; i < TEXELS; ++i) {
-                vf gates[GATES];
-                add_up(sums, i, input, gates);
-                const usual_state next = usual_cell(gates, c0[i]);
-                c1[i] = next.memory;
-                h1[i] = next.output;
-            }
-        } else {
+        if (is_usual)
+            make_usual(sums, c0, c1, h1);
+        else
             make_any(sums, input, c0, c1, h1);
-        }
         write(memory, at, c1);
         if (splits_output)
             write(gate, at, h1);

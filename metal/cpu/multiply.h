@@ -33,8 +33,9 @@ TWIN_INLINE void multiply_step(vf (&sum)[COUNT][V], const float *weights, const 
     }
 }
 
-// Each of four blocks of rows fetches a quarter of `next`.
-template <int COUNT, int V> TWIN_INLINE void multiply_rows(const product &p, int row, const float *next)
+// Fetches `quarters` quarters of `next` meanwhile.
+template <int COUNT, int V>
+TWIN_INLINE void multiply_rows(const product &p, int row, const float *next, int quarters)
 {
     vf sum[COUNT][V];
     float *to = p.sums + row * p.row_step;
@@ -46,10 +47,10 @@ template <int COUNT, int V> TWIN_INLINE void multiply_rows(const product &p, int
     const float *weights = p.weights, *values = p.values + row * 4;
     int k = 0;
     for (; k + 4 <= p.depth; k += 4) {
+        for (int i = 0; i < quarters; ++i, next += V * LANES)
 #pragma GCC unroll 8
-        for (int v = 0; v < V; ++v)
-            __builtin_prefetch(next + v * LANES, 0, 2);
-        next += V * LANES;
+            for (int v = 0; v < V; ++v)
+                __builtin_prefetch(next + v * LANES, 0, 2);
 #pragma GCC unroll 4
         for (int component = 0; component < 4; ++component)
             multiply_step<COUNT, V>(sum, weights + component * V * LANES, values + component);
@@ -71,18 +72,19 @@ template <int COUNT, int V> TWIN_INLINE void multiply_rows(const product &p, int
 template <int V = VECTORS> inline void multiply(const product &p, int rows)
 {
     enum { MOST = V == VECTORS ? int(ROWS) : V == 3 ? 8 * ROWS / 6 : 2 * ROWS };
-    const size_t share = size_t(p.depth) / 4 * V * LANES;
+    const size_t quarter = size_t(p.depth) / 4 * V * LANES;
+    const int quarters = rows > 3 * MOST ? 1 : rows > MOST ? 2 : 4;     // for each block, so that none is left out
     int row = 0;
     for (int block = 0; row < rows; ++block) {
         const int left = rows - row;
         const int blocks = (left + MOST - 1) / MOST;
         const int count = (left + blocks - 1) / blocks;
-        const float *next = p.next + block % 4 * share;
+        const float *next = p.next + block * quarters % 4 * quarter;
         switch (count) {
 #define CASE(n)                                                                                                       \
     case n:                                                                                                           \
         if constexpr (n <= MOST)                                                                                      \
-            multiply_rows<n, V>(p, row, next);                                                                        \
+            multiply_rows<n, V>(p, row, next, quarters);                                                                        \
         break;
             CASE(12) CASE(11) CASE(10) CASE(9) CASE(8) CASE(7) CASE(6) CASE(5) CASE(4) CASE(3) CASE(2) CASE(1)
 #undef CASE

@@ -14,7 +14,7 @@ namespace twin {
 // A step of rows in the work space that does not map them all onto one set of the cache.
 enum { STAGGER = 16 };
 // Tiles of a block: as many as the second-level cache likes, and never more than the work space shall hold.
-enum { FEW_TILES = 32, MOST_TILES = 64 };
+enum { FEW_TILES = 16, MOST_TILES = 64 };
 enum { MOST_PIXELS = 48 };      // of a block that is multiplied tap by tap
 constexpr size_t MOST_WORKSPACE = 1536 << 10;
 

@@ -15,20 +15,18 @@ struct strip {
     int slices, pixels;
 };
 
-// Sums of the gates of a strip and what belongs to their channels.
+// Sums of the gates of a group of channels and what belongs to these.
 template <int GATES> struct gate_sums {
-    const float *sums[GATES];   // of the first pixel
+    const float *sums[GATES];   // of a block's first pixel
     const float *rows[GATES];
+    size_t first;               // where the strip's first pixel lies from there
     size_t pixel_step, row_step;
-    int lanes;                  // that are a gate's own; the others are a neighbour's
+    lane_mask own;              // the lanes that are a gate's own; the others are a neighbour's
 
     // With the bias.
     TWIN_INLINE vf sum(int gate, int pixel) const
     {
-        vf value = load(sums[gate] + pixel * pixel_step);
-        if (lanes < LANES)
-            value = select(lanes_below(lanes), value, vf{});
-        return value + row(gate, MPSRNN_CHANNEL_BIAS);
+        return load_lanes(sums[gate] + first + pixel * pixel_step, own) + row(gate, MPSRNN_CHANNEL_BIAS);
     }
 
     TWIN_INLINE vf row(int gate, int which) const { return load(rows[gate] + which * row_step); }
@@ -140,6 +138,7 @@ struct cell {
     }
 };
 
+// A group's part of all strips: its slices.
 TWIN_INLINE void set_slices(strip &at, const panel &outputs, int group)
 {
     const int left = int(outputs.slices) - group * TEXELS;
@@ -147,23 +146,23 @@ TWIN_INLINE void set_slices(strip &at, const panel &outputs, int group)
     at.slices = left < TEXELS ? left : int(TEXELS);
 }
 
-// Finishes strips of one group of a panel's channels.
-template <class Cell>
-TWIN_INLINE void finish_group(const Cell &cell, const image_plan &plan, const panel &outputs, int group,
-                              const float *sums, size_t vector_step, size_t pixel_step, strip at)
+// One group of a panel's channels, whose sums begin at `sums`.
+template <int GATES>
+TWIN_INLINE gate_sums<GATES> sums_of_group(const image_plan &plan, const panel &outputs, int group, const float *sums,
+                                           size_t vector_step, size_t pixel_step)
 {
-    gate_sums<Cell::GATES> gates;
+    gate_sums<GATES> gates;
     const float *rows = plan.rows + size_t(outputs.vector) * LANES * MPSRNN_CHANNEL_ROWS;
-    for (int g = 0; g < Cell::GATES; ++g) {
-        const uint32_t lane = outputs.lane_of(g, group, Cell::GATES);
+    for (int g = 0; g < GATES; ++g) {
+        const uint32_t lane = outputs.lane_of(g, group, GATES);
         gates.sums[g] = sums + lane / LANES * vector_step + lane % LANES;
         gates.rows[g] = rows + lane;
     }
+    gates.first = 0;
     gates.pixel_step = pixel_step;
     gates.row_step = outputs.lanes();
-    gates.lanes = int(outputs.width);
-    set_slices(at, outputs, group);
-    cell.finish(gates, at);
+    gates.own = first_lanes(int(outputs.width));
+    return gates;
 }
 
 } // namespace twin

@@ -57,6 +57,12 @@ struct surface {
     {
     }
 
+    // Rows of floats, four to a texel.
+    static surface of_floats(float *texels, uint32_t width, uint32_t height)
+    {
+        return surface({texels, width, height, 1, msl::RGBA32Float});
+    }
+
     TWIN_INLINE float *floats(size_t index) const { return static_cast<float *>(texture.texels) + index * 4; }
 
     TWIN_INLINE f4 read(size_t index) const
@@ -126,6 +132,46 @@ struct surface {
         for (int i = 0; i < count; ++i)
             write(index + i, part(value, i));
     }
+
+    // ---- Of RGBA32Float and RGBA16Float only ----
+
+    // A row of texels; NULL for one outside.
+    TWIN_INLINE const char *line_at(size_t slice, int y) const
+    {
+        return y < 0 || y >= int(texture.height) ? nullptr : line_of(slice * plane + size_t(y) * texture.width);
+    }
+
+    // TEXELS of them.
+    TWIN_INLINE vf read_line(const char *line, int x) const
+    {
+        if (!line)
+            return vf{};
+        if (is_float32)
+            return load(reinterpret_cast<const float *>(line) + x * 4);
+        return load_halves(line + x * 8);
+    }
+
+    // Brings the same texels of the next slice into the cache.
+    TWIN_INLINE void fetch_next(const char *line, int x) const
+    {
+        if (line)
+            __builtin_prefetch(line + (ptrdiff_t(plane) + x) * (is_float32 ? 16 : 8));
+    }
+
+    // TEXELS of them, some of which lie outside and are zero.
+    __attribute__((noinline)) vf read_edge(const char *line, int x) const
+    {
+        f4 parts[TEXELS] = {};
+        for (int i = 0; line && i < TEXELS; ++i) {
+            if (x + i < 0 || x + i >= int(texture.width))
+                continue;
+            parts[i] = is_float32 ? load4(reinterpret_cast<const float *>(line) + (x + i) * 4)
+                                  : msl::load<msl::float16, 4>(line, x + i);
+        }
+        return join(parts);
+    }
+
+    // ---- Of any format ----
 
     // Some of a row's texels, zeros where the row or the image has none.
     void copy_row(size_t slice, int x, int y, int count, float *to) const

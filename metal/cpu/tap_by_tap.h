@@ -62,15 +62,19 @@ inline void finish_patch(const Cell &cell, const image_plan &plan, const patch &
                          const float *sums)
 {
     const size_t lanes = outputs.lanes();
-    for (int row = 0; row < of.rows; ++row)
-        for (int group = 0; group < outputs.groups(Cell::GATES); ++group)
+    for (int group = 0; group < outputs.groups(Cell::GATES); ++group) {
+        auto gates = sums_of_group<Cell::GATES>(plan, outputs, group, sums, LANES, lanes);
+        strip at = {0, of.image * cell.params.slices, 0, 0, 0};
+        set_slices(at, outputs, group);
+        for (int row = 0; row < of.rows; ++row)
             for (int column = 0; column < of.columns; column += TEXELS) {
                 const int left = of.columns - column;
-                const size_t index = size_t(of.y + row) * plan.width + of.x + column;
-                const strip at = {index, of.image * cell.params.slices, 0, 0, left < TEXELS ? left : int(TEXELS)};
-                const float *first = sums + (size_t(row) * of.columns + column) * lanes;
-                finish_group(cell, plan, outputs, group, first, LANES, lanes, at);
+                gates.first = (size_t(row) * of.columns + column) * lanes;
+                at.index = size_t(of.y + row) * plan.width + of.x + column;
+                at.pixels = left < TEXELS ? left : int(TEXELS);
+                cell.finish(gates, at);
             }
+    }
 }
 
 template <class Cell>

@@ -93,15 +93,19 @@ inline void finish_tile(const Cell &cell, const image_plan &plan, uint32_t tile,
     const tile_place at = place_of_tile(plan, tile);
     const int rows = int(plan.height) - at.y < TILE ? int(plan.height) - at.y : int(TILE);
     const int columns = int(plan.width) - at.x < TILE ? int(plan.width) - at.x : int(TILE);
-    for (int group = 0; group < outputs.groups(Cell::GATES); ++group)
+    for (int group = 0; group < outputs.groups(Cell::GATES); ++group) {
+        const float *first = reinterpret_cast<const float *>(sums);
+        auto gates = sums_of_group<Cell::GATES>(plan, outputs, group, first, TILE * TILE * LANES, LANES);
+        strip where = {0, at.image * cell.params.slices, 0, 0, 0};
+        set_slices(where, outputs, group);
         for (int y = 0; y < rows; ++y)
             for (int x = 0; x < columns; x += TEXELS) {
-                const int pixels = columns - x < TEXELS ? columns - x : int(TEXELS);
-                const size_t index = size_t(at.y + y) * plan.width + at.x + x;
-                const strip where = {index, at.image * cell.params.slices, 0, 0, pixels};
-                finish_group(cell, plan, outputs, group, reinterpret_cast<const float *>(&sums[0][y * TILE + x]),
-                             TILE * TILE * LANES, LANES, where);
+                gates.first = size_t(y * TILE + x) * LANES;
+                where.index = size_t(at.y + y) * plan.width + at.x + x;
+                where.pixels = columns - x < TEXELS ? columns - x : int(TEXELS);
+                cell.finish(gates, where);
             }
+    }
 }
 
 // The pixels of a tile one by one, for numbers that Winograd's algorithm cannot take.

@@ -27,6 +27,12 @@ template <int TAPS> struct segment_rows {
     alignas(64) float at[SIZE][TEXELS_OF_ROW * 4];
 };
 
+// Where a segment's windows lie in a slice: `texels` columns from `x` and SIZE rows from `y`, both perhaps outside.
+struct segment_place {
+    size_t slice;
+    int x, y, texels;
+};
+
 // The columns of TEXELS neighbouring windows in one row: column x of window i in texel i of d[x].
 template <int SIZE> TWIN_INLINE void gather_columns(const float *row, vf *d)
 {
@@ -51,25 +57,45 @@ template <int SIZE> TWIN_INLINE void gather_columns(const float *row, vf *d)
 #endif
 }
 
-// Transforms the columns of a segment in place. Returns the sum of the squares of what it has read, so that the caller
-// sees what the transform cannot take.
-template <int TAPS> TWIN_INLINE vf transform_columns(segment_rows<TAPS> &rows, int texels)
+// Transforms the columns of a segment. Returns the sum of the squares of what it has read, so that the caller sees what
+// the transform cannot take.
+template <int TAPS>
+TWIN_INLINE vf transform_columns(const surface &from, const segment_place &at, segment_rows<TAPS> &rows)
 {
     enum { SIZE = winograd<TAPS>::SIZE };
+    const char *lines[SIZE];
+    for (int y = 0; y < SIZE; ++y)
+        lines[y] = from.line_at(at.slice, at.y + y);
     vf squares = {};
-    for (int x = 0; x < texels * 4; x += LANES) {
+    for (int x = 0; x < at.texels; x += TEXELS) {
         vf d[SIZE], o[SIZE];
+        const bool is_inside = at.x + x >= 0 && at.x + x + TEXELS <= int(from.texture.width);
 #pragma GCC unroll 8
         for (int y = 0; y < SIZE; ++y) {
-            d[y] = load(rows.at[y] + x);
+            d[y] = is_inside ? from.read_line(lines[y], at.x + x) : from.read_edge(lines[y], at.x + x);
             squares += d[y] * d[y];
         }
+        if (is_inside)
+#pragma GCC unroll 8
+            for (int y = 0; y < SIZE; ++y)
+                from.fetch_next(lines[y], at.x + x);
         winograd<TAPS>::input(d, o);
 #pragma GCC unroll 8
         for (int y = 0; y < SIZE; ++y)
-            store(rows.at[y] + x, o[y]);
+            store(rows.at[y] + x * 4, o[y]);
     }
     return squares;
+}
+
+// The same of a texture of another format.
+template <int TAPS>
+__attribute__((noinline)) vf convert_columns(const surface &from, const segment_place &at, segment_rows<TAPS> &rows)
+{
+    enum { SIZE = winograd<TAPS>::SIZE };
+    const surface copied = surface::of_floats(rows.at[0], segment_rows<TAPS>::TEXELS_OF_ROW, SIZE);
+    for (int y = 0; y < SIZE; ++y)
+        from.copy_row(at.slice, at.x, at.y + y, at.texels, rows.at[y]);
+    return transform_columns<TAPS>(copied, {0, 0, 0, at.texels}, rows);
 }
 
 // Transforms the rows of a segment: to[point][tile][4].
@@ -119,10 +145,9 @@ inline void transform_term(const image_plan &plan, const surface &from, uint32_t
             tiles = tiles < count - tile ? tiles : count - tile;
             tiles = tiles < SEGMENT ? tiles : uint32_t(SEGMENT);
             const int groups = int(tiles + TEXELS - 1) / TEXELS;
-            const int texels = groups * TEXELS * TILE + TILE;
-            for (int y = 0; y < SIZE; ++y)
-                from.copy_row(slice, at.x - TAPS / 2, at.y + y - TAPS / 2, texels, rows.at[y]);
-            const vf squares = transform_columns(rows, texels);
+            const segment_place where = {slice, at.x - TAPS / 2, at.y - TAPS / 2, groups * TEXELS * TILE + TILE};
+            const vf squares = from.is_float32 || from.is_half ? transform_columns(from, where, rows)
+                                                               : convert_columns(from, where, rows);
             if (__builtin_expect(!all_below(squares, 1e36f), false))
                 mark_tiles<TAPS>(from, slice, at, int(tiles), is_marked + tile);
             transform_rows(rows, int(tiles), to + tile * 4, point_step);

@@ -140,6 +140,17 @@ TWIN_INLINE vi lanes_below(int count)
     return lane < count;
 }
 
+// Which lanes to load; the others become zero.
+#if defined(__AVX512F__)
+typedef __mmask16 lane_mask;
+TWIN_INLINE lane_mask first_lanes(int count) { return lane_mask((1u << count) - 1); }
+TWIN_INLINE vf load_lanes(const float *from, lane_mask lanes) { return (vf)_mm512_maskz_loadu_ps(lanes, from); }
+#else
+typedef vi lane_mask;
+TWIN_INLINE lane_mask first_lanes(int count) { return lanes_below(count); }
+TWIN_INLINE vf load_lanes(const float *from, lane_mask lanes) { return (vf)((vi)load(from) & lanes); }
+#endif
+
 // The texels of TEXELS vectors as a matrix, transposed.
 TWIN_INLINE void transpose(vf *v)
 {

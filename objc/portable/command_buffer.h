@@ -6,6 +6,7 @@
 #include "msl_program.h"
 
 @class PMCommandBuffer, PMComputeCommandEncoder;
+struct pm_copies;
 
 struct pm_command_buffer_job {
     struct pm_job job;
@@ -20,7 +21,7 @@ struct pm_command_buffer_job {
     /* The recording. */
     PMComputeCommandEncoder *_openEncoder;          /* not retained: the encoder retains its command buffer */
     struct pm_recorded_dispatch *_firstDispatch, **_lastDispatch;
-    struct pm_recorded_bytes *_bytes;
+    struct pm_copies *_copies;
     id *_resources;
     size_t _resourceCount, _resourceCapacity;
     struct PortableMetalBlock **_handlers;

@@ -7,6 +7,7 @@
 #import <Metal/PortableMetal.h>
 #import "block.h"
 #import "compute_encoder.h"
+#import "copies.h"
 #import "error.h"
 #import "executor.h"
 #import "thread.h"
@@ -21,13 +22,6 @@ struct pm_recorded_dispatch {
     const struct msl_twin *twin;
     const uint32_t *constants;
     struct msl_dispatch dispatch;
-};
-
-/* Copies one behind the other: a sequence of matrices has hundreds of them. */
-struct pm_recorded_bytes {
-    struct pm_recorded_bytes *next;
-    size_t used, size;
-    _Alignas(16) unsigned char bytes[];
 };
 
 static CFTimeInterval now(void)
@@ -88,11 +82,7 @@ static void run_job(struct pm_job *job)
         free(_firstDispatch);
         _firstDispatch = next;
     }
-    while (_bytes) {
-        struct pm_recorded_bytes *next = _bytes->next;
-        free(_bytes);
-        _bytes = next;
-    }
+    pm_copies_free(&_copies);
     while (_resourceCount > 0) {
         [_resources[--_resourceCount] release];
     }
@@ -212,24 +202,11 @@ static void run_job(struct pm_job *job)
 
 - (void *)keepBytes:(const void *)bytes length:(size_t)length
 {
-    enum { ALIGNMENT = 16, BLOCK = 4000 };
-    const size_t room = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    struct pm_recorded_bytes *block = _bytes;
-    if (!block || block->size - block->used < room) {
-        const size_t size = room < BLOCK ? BLOCK : room;
-        block = malloc(sizeof *block + size);
-        if (!block) {
-            [self failWithoutMemory];
-            return NULL;
-        }
-        block->next = _bytes;
-        block->used = 0;
-        block->size = size;
-        _bytes = block;
+    void *copy = pm_copies_add(&_copies, bytes, length);
+    if (!copy) {
+        [self failWithoutMemory];
     }
-    void *to = block->bytes + block->used;
-    block->used += room;
-    return memcpy(to, bytes, length);
+    return copy;
 }
 
 - (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch

@@ -97,6 +97,12 @@ static Class *class_slot(const char *name)
     return NULL;
 }
 
+static Class find_class(const char *name)
+{
+    Class *slot = class_slot(name);
+    return slot ? *slot : Nil;
+}
+
 static void add_class(Class cls)
 {
     intern_methods(cls->methods);
@@ -124,8 +130,8 @@ static bool resolve_class(Class cls)
     if (cls->info & CLASS_IS_RESOLVED) {
         return true;
     }
-    const Class root = objc_lookup_class("NSObject");
-    const Class superclass = cls->superclass ? objc_lookup_class((const char *)cls->superclass) : Nil;
+    const Class root = find_class("NSObject");
+    const Class superclass = cls->superclass ? find_class((const char *)cls->superclass) : Nil;
     if (!root || (cls->superclass && !superclass)) {
         return false;
     }
@@ -139,7 +145,7 @@ static bool resolve_class(Class cls)
 
 static bool resolve_category(const struct category *category)
 {
-    const Class cls = objc_lookup_class(category->class_name);
+    const Class cls = find_class(category->class_name);
     if (!cls) {
         return false;
     }
@@ -153,7 +159,7 @@ static bool resolve_constants(struct constant_objects *constants)
     if (strcmp(constants->class_name, "Protocol") == 0) {
         return true;
     }
-    const Class cls = objc_lookup_class(constants->class_name);
+    const Class cls = find_class(constants->class_name);
     for (id *object = constants->objects; cls && *object; ++object) {
         (*object)->class_pointer = cls;
     }
@@ -209,15 +215,9 @@ void __objc_exec_class(struct module *module)
     }
 }
 
-Class objc_lookup_class(const char *name)
-{
-    Class *slot = class_slot(name);
-    return slot ? *slot : Nil;
-}
-
 /* Messages to the Nil that an unknown class is do nothing. Compiled code asks at every message to a class, with a
  * constant of its module: what was found for it is remembered, the first of those that share a place. */
-Class objc_get_class(const char *name)
+Class objc_lookup_class(const char *name)
 {
     static struct {
         const char *name;
@@ -229,13 +229,19 @@ Class objc_get_class(const char *name)
     if (cls) {
         return cls;
     }
-    cls = objc_lookup_class(name);
+    cls = find_class(name);
     if (owner == name
         || (!owner && __atomic_compare_exchange_n(&found[place].name, &owner, name, false, __ATOMIC_RELAXED,
                                                   __ATOMIC_RELAXED))) {
         __atomic_store_n(&found[place].cls, cls, __ATOMIC_RELAXED);
     }
     return cls;
+}
+
+/* What GCC calls where clang calls the other. */
+Class objc_get_class(const char *name)
+{
+    return objc_lookup_class(name);
 }
 
 /* ---- Messages ---- */
@@ -288,15 +294,19 @@ static IMP search_method(Class cls, const void *name)
     return NULL;
 }
 
-static IMP find_method(Class cls, SEL selector)
+/* Without memory for a table, messages are slower and no less right. */
+static IMP find_slowly(Class cls, SEL selector)
+{
+    const struct dispatch_table *table = make_dispatch_table(cls);
+    const size_t index = selector_index(selector->name);
+    return table && index < table->count ? table->functions[index] : search_method(cls, selector->name);
+}
+
+static inline IMP find_method(Class cls, SEL selector)
 {
     const struct dispatch_table *table = __atomic_load_n(&cls->dispatch_table, __ATOMIC_ACQUIRE);
-    if (!table) {
-        table = make_dispatch_table(cls);
-    }
     const size_t index = selector_index(selector->name);
-    /* Without memory for a table, messages are slower and no less right. */
-    return table && index < table->count ? table->functions[index] : search_method(cls, selector->name);
+    return table && index < table->count ? table->functions[index] : find_slowly(cls, selector);
 }
 
 static id answer_nil(id receiver, SEL selector, ...)
