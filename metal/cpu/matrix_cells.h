@@ -163,7 +163,8 @@ struct matrix_cell {
     // Whether `finish_rows` may make what becomes of a batch's rows.
     bool are_plain(const mpsrnn_matrix_step &step) const
     {
-        return is_usual && !keeps_sums && !adds && !step.is_kept && (step.state_rows == 0 || step.state_rows == step.rows);
+        const bool have_state = step.state_rows == step.rows;
+        return is_usual && !keeps_sums && !adds && !step.is_kept && (have_state || step.state_rows == 0);
     }
 
     TWIN_INLINE static vf before_in(const matrix_rows &r, size_t i, uint64_t matrix, uint32_t stride)
@@ -191,7 +192,8 @@ struct matrix_cell {
         store_in(r, i, step.output, h1);
         keep_in(r, i, OPERAND_OUTPUT, h1);
         if (has_destination && destination_half)
-            store_lanes(row_at<half_bits>(step.destination, r.row + i, step.destination_stride), {r.channel, LANES}, h1);
+            store_lanes(row_at<half_bits>(step.destination, r.row + i, step.destination_stride),
+                        lanes{r.channel, LANES}, h1);
         else if (has_destination)
             store(row_at<float>(step.destination, r.row + i, step.destination_stride) + r.channel, h1);
     }

@@ -87,12 +87,18 @@ private:
 };
 
 // What becomes of the products' sums of a block of rows, the first of which is `row`: here `to` = `before` + sum.
+//
+// An ending may ask for the sums of so many products each, a multiple of four, and parks them until it has them all.
 struct add_sums {
     const float *before;
     size_t step;
     float *to;
 
-    template <int COUNT> TWIN_INLINE void finish(const vf (&sum)[COUNT][VECTORS], size_t row) const
+    TWIN_INLINE static uint32_t chain() { return DEPTH_BLOCK; }
+
+    template <int COUNT> TWIN_INLINE static void park(vf (&)[COUNT][VECTORS], size_t, bool) {}
+
+    template <int COUNT> TWIN_INLINE void finish(const vf (&sum)[COUNT][VECTORS], size_t row, bool) const
     {
 #pragma GCC unroll 8
         for (int i = 0; i < COUNT; ++i)
@@ -103,34 +109,41 @@ struct add_sums {
 };
 
 template <int COUNT, class Ending>
-TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, const char *next,
-                                   some_lines lines, const Ending &ending)
+TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, const char *next, some_lines lines,
+                                   const Ending &ending)
 {
     vf sum[COUNT][VECTORS] = {};
     const float *weights = p.weights, *values = p.values + row * 4;
+    const uint32_t whole = p.depth / 4 * 4;
+    const uint32_t chain = ending.chain();
     uint32_t k = 0;
-    for (; k + 4 <= p.depth; k += 4) {
+    while (k < whole) {
+        if (k > 0)
+            ending.park(sum, row, k > chain);
+        const uint32_t end = whole - k < chain ? whole : k + chain;
+        for (; k < end; k += 4) {
 #pragma GCC unroll 4
-        for (int line = 0; line < FETCHED_LINES; ++line)
-            __builtin_prefetch(next + line * 64, 0, 2);
-        next += FETCHED_LINES * 64;
-        lines.fetch(k);
+            for (int line = 0; line < FETCHED_LINES; ++line)
+                __builtin_prefetch(next + line * 64, 0, 2);
+            next += FETCHED_LINES * 64;
+            lines.fetch(k);
 #pragma GCC unroll 4
-        for (int component = 0; component < 4; ++component) {
-            vf w[VECTORS];
-#pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; ++v)
-                w[v] = load(weights + v * LANES);
-#pragma GCC unroll 8
-            for (int i = 0; i < COUNT; ++i) {
-                const vf value = broadcast(values[i * 4 + component]);
+            for (int component = 0; component < 4; ++component) {
+                vf w[VECTORS];
 #pragma GCC unroll 4
                 for (int v = 0; v < VECTORS; ++v)
-                    sum[i][v] += w[v] * value;
+                    w[v] = load(weights + v * LANES);
+#pragma GCC unroll 8
+                for (int i = 0; i < COUNT; ++i) {
+                    const vf value = broadcast(values[i * 4 + component]);
+#pragma GCC unroll 4
+                    for (int v = 0; v < VECTORS; ++v)
+                        sum[i][v] += w[v] * value;
+                }
+                weights += PANEL;
             }
-            weights += PANEL;
+            values += p.slice_step;
         }
-        values += p.slice_step;
     }
     for (int component = 0; k < p.depth; ++k, ++component) {
 #pragma GCC unroll 8
@@ -142,11 +155,11 @@ TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, c
         }
         weights += PANEL;
     }
-    ending.finish(sum, row);
+    ending.finish(sum, row, whole > chain);
 }
 
-// One block of the depth, and meanwhile `next` is fetched, as many weights. Rows in blocks of ROWS; what is left over in
-// blocks as even as possible.
+// One block of the depth, and meanwhile `next` is fetched, as many weights. Rows in blocks of ROWS; what is left over
+// in blocks as even as possible.
 template <class Ending>
 void multiply_block(const matrix_factors<float> &p, size_t rows, const Ending &ending, const float *next,
                     wanted_lines &wanted)

@@ -2,8 +2,9 @@
 //
 // A cell runs in one or two stages, as its kernel's phases. The gates of a stage for a panel's channels lie side by
 // side, see matrix_place_of; a sum starts at the bias and adds the input's products, then those of the recurrent terms,
-// in the order of their channels. Nothing changes that order but Strassen's algorithm, which large batches go through:
-// a row's results depend on neither the threads nor where a sequence is cut, and in other batches not on the batch.
+// in the order of their channels, a block of them at a time (matrix_multiply.h). Nothing changes that order but
+// Strassen's algorithm, which large batches go through: a row's results depend on neither the threads nor where a
+// sequence is cut, and in other batches not on the batch.
 #ifndef TWIN_MATRIX_PLAN_H
 #define TWIN_MATRIX_PLAN_H
 #include "params.h"

@@ -109,6 +109,38 @@ struct strassen_product {
     float *upper[2], *lower[2]; // sums of the upper and the lower rows, of either panel
 };
 
+// How many products are added up at a time. Those of sums and differences are large, and partly cancel: what rounding
+// adds to long sums of them would be several times that of the ordinary product.
+enum { PLAIN_CHAIN = DEPTH_BLOCK, STRASSEN_CHAIN = 64 };
+
+// Sums of products, put aside while others are made.
+struct parked_sums {
+    float *parked;
+    uint32_t chain_length;
+    bool has_some;              // of earlier blocks of the depth
+
+    TWIN_INLINE uint32_t chain() const { return chain_length; }
+
+    // Clears the sums.
+    template <int COUNT> TWIN_INLINE void park(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
+    {
+        const bool adds = has_some || has_more;
+#pragma GCC unroll 8
+        for (int i = 0; i < COUNT; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; ++v) {
+                float *at = parked + (row + i) * PANEL + v * LANES;
+                store(at, adds ? load(at) + sum[i][v] : sum[i][v]);
+                sum[i][v] = vf{};
+            }
+    }
+
+    template <int COUNT> TWIN_INLINE void finish(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
+    {
+        park(sum, row, has_more);
+    }
+};
+
 // Sums of one of the seven products, and what is made of them. `a` and `b` may be absent.
 struct strassen_result {
     float *to;                  // = sums + a + b
@@ -116,18 +148,18 @@ struct strassen_result {
     size_t b_step;
 };
 
-struct strassen_ending {
-    const float *earlier;       // sums of earlier blocks of the depth, if there are any
+struct strassen_ending : parked_sums {
     strassen_result first, second;
 
-    template <int COUNT> TWIN_INLINE void finish(vf (&sum)[COUNT][VECTORS], size_t row) const
+    template <int COUNT> TWIN_INLINE void finish(const vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
     {
+        const bool adds = has_some || has_more;
 #pragma GCC unroll 8
         for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 4
             for (int v = 0; v < VECTORS; ++v) {
                 const size_t at = (row + i) * PANEL + v * LANES;
-                const vf all = earlier ? sum[i][v] + load(earlier + at) : sum[i][v];
+                const vf all = adds ? load(parked + at) + sum[i][v] : sum[i][v];
                 keep(first, all, row + i, v);
                 if (second.to)
                     keep(second, all, row + i, v);
@@ -145,18 +177,16 @@ struct strassen_ending {
     }
 };
 
-// `next`: weights that are needed next. `scratch`: as many floats as `rows` rows of a panel have.
-inline void multiply_half(const matrix_factors<float> &p, size_t rows, const float *next, float *scratch,
-                          strassen_ending ending, wanted_lines &wanted)
+// `next`: weights that are needed next.
+inline void multiply_half(const matrix_factors<float> &p, size_t rows, const float *next, strassen_ending ending,
+                          wanted_lines &wanted)
 {
-    static const float zeros[PANEL] = {};
-    add_sums earlier = {zeros, 0, scratch};
+    const parked_sums &parking = ending;
     uint32_t k = 0;
     for (; p.depth - k > DEPTH_BLOCK; k += DEPTH_BLOCK) {
-        multiply_block(depth_block_of(p, k, nullptr), rows, earlier, p.weights + size_t(k + DEPTH_BLOCK) * PANEL,
+        multiply_block(depth_block_of(p, k, nullptr), rows, parking, p.weights + size_t(k + DEPTH_BLOCK) * PANEL,
                        wanted);
-        earlier = {scratch, PANEL, scratch};
-        ending.earlier = scratch;
+        ending.has_some = true;
     }
     multiply_block(depth_block_of(p, k, nullptr), rows, ending, next, wanted);
 }
@@ -173,8 +203,8 @@ inline void multiply_by_strassen(const strassen_product &p, float *scratch, want
     const auto multiply = [&](int weights, const float *values, size_t slice_step, strassen_result result,
                               strassen_result other) {
         const float *from = p.weights + weights * block, *next = weights == MINUS_T4 ? p.next : from + block;
-        multiply_half({from, values, slice_step, depth}, rows, next, rest, {nullptr, result, other},
-                      wanted);
+        const uint32_t chain = weights == B11 || weights == B21 ? PLAIN_CHAIN : STRASSEN_CHAIN;
+        multiply_half({from, values, slice_step, depth}, rows, next, {{rest, chain, false}, result, other}, wanted);
     };
     // Sums of a quarter are complete when they are stored: `a` and the product, and what they begin with.
     const auto sums = [&](float *to, const float *a, int panel, const float *begin) {

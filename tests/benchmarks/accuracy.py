@@ -13,11 +13,11 @@ ROUNDOFF = 2.0**-24
 
 
 def limit(workload: Workload) -> float:
-    """What float32 owes: one rounding for each product of a sum, of a total of order one.
+    """What float32 owes: twice what the roundings of a sum's products come to where they do not all point one way.
 
-    A library that goes beyond computes in less than float32, whatever it says.
+    The total is of order one. A library that goes beyond computes in less than float32, whatever it says.
     """
-    return workload.reduction * ROUNDOFF
+    return 2.0 * math.sqrt(workload.reduction) * ROUNDOFF
 
 
 def objections(workload: Workload, measured: Sequence[Measured]) -> list[str]:
