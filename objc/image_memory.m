@@ -2,9 +2,11 @@
  * its second.
  *
  * There are as few of them as possible, for each costs memory and the time to move it. A destination that holds
- * float32 is read as the previous output itself, and holds what a first dispatch leaves until the output overwrites
- * it; a memory cell, of which a kernel reads no other pixel than the one that it writes, is changed in place. */
+ * float32 is read as the previous output itself. Where a texture may be changed in place, it also holds what a first
+ * dispatch leaves until the output overwrites it, and a memory cell, of which a kernel reads no other pixel than the
+ * one that it writes, has one image only. */
 #import "shim.h"
+#include "platform.h"
 #include <stdlib.h>
 
 size_t mcy_sequence_place(const mcy_sequence *q, size_t step)
@@ -72,7 +74,8 @@ MCYImage *mcy_sequence_memory_before(const mcy_sequence *q, size_t step, size_t 
 
 MCYImage *mcy_sequence_scratch(const mcy_sequence *q, size_t step, size_t layer, mcy_scratch which)
 {
-    if (which == MCY_SCRATCH_GATE && holds_what_recurs(mcy_sequence_destination(q, step, layer))) {
+    if (which == MCY_SCRATCH_GATE && mcy_changes_textures_in_place()
+        && holds_what_recurs(mcy_sequence_destination(q, step, layer))) {
         return mcy_sequence_destination(q, step, layer);
     }
     return q->scratch[layer * MCY_SCRATCH_COUNT + which];
@@ -144,7 +147,7 @@ static mpsrnn_status make_states(mcy_sequence *q, mpsrnn_error *error)
         if (!q->states[t]) {
             return mcy_fail(error, MPSRNN_STATUS_OUT_OF_MEMORY, "no memory for the state of time step %zu", t);
         }
-        if (t == 1 && !keeps_state(q, t)) {
+        if (t == 1 && !keeps_state(q, t) && mcy_changes_textures_in_place()) {
             share_images(q, q->states[1], q->states[0]);
         }
         status = make_state(q, t, q->states[t], error);

@@ -31,6 +31,13 @@ static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline
     return false;
 }
 
+/* Whether a dispatch may have one texture bound for reading and for writing, if each thread reads the pixel that it is
+ * going to write and no other. Metal's documents promise it for textures of access::read_write only. */
+static inline bool mcy_changes_textures_in_place(void)
+{
+    return false;
+}
+
 /* What newBufferWithBytesNoCopy takes: addresses and lengths that are multiples of these. */
 static inline size_t mcy_no_copy_alignment(void)
 {
@@ -77,6 +84,11 @@ static inline void mcy_commit_before_waiting(id<MTLCommandBuffer> commandBuffer)
 static inline bool mcy_spreads_threadgroups(id<MTLComputePipelineState> pipeline)
 {
     return PortableMetalHasTwin(pipeline);
+}
+
+static inline bool mcy_changes_textures_in_place(void)
+{
+    return true;
 }
 
 static inline const char *mcy_take_violation(void)
