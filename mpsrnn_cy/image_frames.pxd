@@ -21,7 +21,7 @@ cdef class ImageFrames:
     cdef native.mpsrnn_image_state _state
 
     # An array for what the layer makes of them. It is memory of the device, which keeps what is large for the next
-    # call: fresh pages would take longer than the layer's results to write.
+    # call: fresh pages would take longer than the results to write.
     cdef cnp.ndarray outputs(self)
 
     # Runs the layer over all of them into `outputs`, which is in C order. Returns the state after the last one if it is
