@@ -7,6 +7,9 @@
 namespace {
 namespace twin {
 
+// Bytes of weights after which the sums of a row might leave the nearest caches before they are finished.
+enum { FINISHED_AFTER = 256 << 10 };
+
 // W: the elements of the panels.
 template <class Cell, class W> class matrix_walk : public matrix_member<Cell, W> {
 public:
@@ -218,6 +221,8 @@ private:
             fetch_row(stage, t);
         // To and fro: what a step reads last is still in the cache when the next begins.
         const bool is_reverse = t % 2;
+        const size_t panel_size = size_t(stage.terms[0].depth + stage.terms[1].depth) * PANEL * sizeof(W);
+        uint32_t unfinished = 0;
         for (uint32_t done = 0; done < own.end - own.begin;) {
             const uint32_t left = own.end - own.begin - done, pair = plan.rows == 1 && left > 1 ? 2 : 1;
             const uint32_t panel = is_reverse ? own.end - done - pair : own.begin + done;
@@ -225,12 +230,16 @@ private:
             if (plan.rows > 1)
                 want(c, in, first, panel, wanted);
             add_terms(c, t, s, first, panel, pair, wanted);
-            if (plan.rows > 1)
-                finish(c, in, first, panel, panel + pair);
             done += pair;
+            unfinished += pair;
+            if (plan.rows > 1) {
+                finish(c, in, first, panel, panel + pair);
+            } else if (done == own.end - own.begin || unfinished * panel_size >= FINISHED_AFTER) {
+                const uint32_t lowest = is_reverse ? panel : panel + pair - unfinished;
+                finish_row(c, in, first, {lowest, lowest + unfinished});
+                unfinished = 0;
+            }
         }
-        if (plan.rows == 1)
-            finish_row(c, in, first, own);
         return true;
     }
 
@@ -243,7 +252,7 @@ private:
                 __builtin_prefetch(operand(stage.terms[i].operand, t) + k);
     }
 
-    // After all products, for the cell is a long chain of dependent operations: many at a time hide it.
+    // Of many panels at once, for the cell is a long chain of dependent operations: others like it hide it.
     void finish_row(const chunk &c, const matrix_stage_step &in, uint32_t first, share own) const
     {
         uint32_t panel = own.begin;
