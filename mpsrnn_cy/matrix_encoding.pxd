@@ -58,8 +58,8 @@ cdef encode_bidirectional(
     uint32_t options,
     MTLCommandBuffer command,
     mode,
-    list sources,
-    list forward,
-    list backward,
+    NativeViews read,
+    NativeViews ahead,
+    NativeViews behind,
     MPSRNNRecurrentMatrixState state_in,
 )

@@ -159,17 +159,14 @@ cdef encode_bidirectional(
     uint32_t options,
     MTLCommandBuffer command,
     mode,
-    list sources,
-    list forward,
-    list backward,
+    NativeViews read,
+    NativeViews ahead,
+    NativeViews behind,
     MPSRNNRecurrentMatrixState state_in,
 ):
     cdef native.mpsrnn_error error
     cdef native.mpsrnn_status status
     cdef native.mpsrnn_combine combine = <native.mpsrnn_combine><int>mode
-    cdef NativeViews read = native_views(sources)
-    cdef NativeViews ahead = native_views(forward)
-    cdef NativeViews behind = native_views(backward)
     cdef NativeStates start = native_states([] if state_in is None else [state_in], read.items[0].rows)
     with nogil:
         status = api.matrix_layer_encode_bidirectional(

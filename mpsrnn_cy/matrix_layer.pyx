@@ -175,8 +175,11 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
             Where both stacks start, each at its own end, with an entry for every layer. Ours, not Apple's, whose
             stacks start from zero.
         """
-        command = check_command_buffer(command_buffer, self.device)
         directions = Directions.of(self._cells)
+        matrices = (source_sequence, destination_forward_matrices)
+        if _encode_combined_plain(self, command_buffer, directions, matrices, recurrent_input_state):
+            return
+        command = check_command_buffer(command_buffer, self.device)
         checks = MatrixChecks(self.device, command)
         sources = checks.sources(source_sequence, "source_sequence", directions.input_channels)
         first = second = None
@@ -196,7 +199,8 @@ cdef class MPSRNNMatrixInferenceLayer(MatrixKernel):
             )
         checks.state(recurrent_input_state, "recurrent_input_state", self._cells, sources[0].rows)
         checks.check_overlap()
-        encode_bidirectional(self._h, self._options, command, mode, sources, first, second, recurrent_input_state)
+        read, ahead, behind = native_views(sources), native_views(first), native_views(second)
+        encode_bidirectional(self._h, self._options, command, mode, read, ahead, behind, recurrent_input_state)
         checks.finish()
 
     def predict(self, x, state=None, *, return_state=False):
@@ -298,4 +302,30 @@ cdef bint _encode_plain(
     encode_sequence(layer._h, layer._options, command_buffer, sources.views, destinations.views, state, states)
     if output_states is not None:
         output_states.extend(states)
+    return True
+
+
+cdef bint _encode_combined_plain(
+    MPSRNNMatrixInferenceLayer layer, command_buffer, directions, matrices, state
+) except -1:
+    """The same for both directions of which one result is made."""
+    cdef PlainMatrices sources, destinations
+    mode = layer._bidirectional_combine_mode
+    if mode == MPSRNNBidirectionalCombineMode.NONE:
+        return False
+    if not isinstance(command_buffer, MTLCommandBuffer) or not is_open(command_buffer, layer.device):
+        return False
+    sources = plain_sources(matrices[0], None, layer.device, directions.input_channels)
+    if sources is None:
+        return False
+    outputs = combined_channels(mode, directions)
+    destinations = plain_destinations(sources, matrices[1], None, layer.device, outputs)
+    if destinations is None or not state_is_plain(
+        state, layer.device, layer._state_layers, sources.views.items[0].rows
+    ):
+        return False
+    if share_memory(sources, destinations, state):
+        return False
+    read, written = sources.views, destinations.views
+    encode_bidirectional(layer._h, layer._options, command_buffer, mode, read, written, native_views(None), state)
     return True
