@@ -68,8 +68,8 @@ mpsrnn_status mcy_buffer_handle_create_no_copy(mpsrnn_device handle, void *bytes
     const size_t unit = mcy_no_copy_alignment(), length_unit = mcy_no_copy_length_unit();
     if (!bytes || (uintptr_t)bytes % unit != 0 || length == 0 || length % length_unit != 0) {
         return mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT,
-                        "a buffer without a copy: got %zu bytes at %p; expected 1 byte or more, a multiple of %zu, at a "
-                        "multiple of %zu", length, bytes, length_unit, unit);
+                        "a buffer without a copy: got %zu bytes at %p; expected 1 byte or more, a multiple of %zu, at "
+                        "a multiple of %zu", length, bytes, length_unit, unit);
     }
     NSAutoreleasePool *pool = [[NSAutoreleasePool alloc] init];
     mcy_take_violation();

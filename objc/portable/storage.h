@@ -15,9 +15,9 @@ struct pm_storage *pm_storage_create(void);
 /* Everything has been given back. */
 void pm_storage_destroy(struct pm_storage *storage);
 
-/* Memory aligned to 64 bytes, NULL if there is none; `is_cleared` asks for zeros. Short memory is not a byte longer, and
- * a build with a memory checker keeps none, so that this sees every overrun. From any thread, and in a child of the
- * process as well. */
+/* Memory aligned to 64 bytes, NULL if there is none; `is_cleared` asks for zeros. Short memory is not a byte longer,
+ * and a build with a memory checker keeps none, so that this sees every overrun. From any thread, and in a child of
+ * the process as well. */
 void *pm_storage_take(struct pm_storage *storage, size_t length, bool is_cleared);
 void pm_storage_give(struct pm_storage *storage, void *memory, size_t length);
 
