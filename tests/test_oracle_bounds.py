@@ -37,6 +37,7 @@ from oracle import (
     store,
 )
 from oracle.bounded import LARGEST, exp, log
+from oracle.cells import Step
 from oracle.convolution import total
 
 
@@ -185,6 +186,15 @@ def test_what_is_not_finite_spoils_its_own_image_only() -> None:
     made = total([convolve(Bounded.exact(image), Slot(np.ones((1, 1, 1, 1))), False)], image.shape)
     assert made.undecided.all(axis=(1, 2, 3)).tolist() == [False, True, False]
     assert not made.undecided[[0, 2]].any()
+
+
+def test_a_peephole_that_a_gate_has_not_may_be_one_of_zeros() -> None:
+    peephole = Gate(input=Slot(np.ones((2, 1, 1, 1), np.float32)), memory=np.ones(2, np.float32))
+    cell = LSTM(inputs=1, outputs=2, input_gate=peephole, forget_gate=Gate())
+    memory = np.array([math.inf, 1.0]).reshape(1, 1, 1, 2)
+    state = State(Bounded.zeros((1, 1, 1, 2)), Bounded.exact(memory))
+    images = Step(Bounded.zeros((1, 1, 1, 1)), *state)
+    assert cell.sum(cell.forget_gate, images).undecided.tolist() == [[[[True, False]]]]
 
 
 # Formats and comparison

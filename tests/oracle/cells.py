@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounded import Bounded
-from .convolution import Slot, Term, convolve, plain, scale, total, unread
+from .convolution import Slot, Term, convolve, plain, scale, total, unread, unscaled
 from .neurons import Neuron, NeuronType
 from .tiles import tile_sizes
 
@@ -113,6 +113,8 @@ class Cell:
         terms += self._convolutions(images.h, "recurrent", gate)
         if gate.diagonal:
             terms.append(scale(images.memory, gate.memory, self.float32_weights))
+        elif any(other.diagonal for other in self.gates.values()):
+            terms.append(unscaled(images.memory))
         elif images.memory is not None:
             terms += self._convolutions(images.memory, "memory", gate)
         if gate.bias is not None:

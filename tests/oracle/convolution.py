@@ -191,6 +191,13 @@ def scale(image: Bounded, factors: NDArray[np.float32], float32_weights: bool) -
     return Term(value, np.where(usable, err, np.inf), np.abs(value) + err, 1, True)
 
 
+def unscaled(image: Bounded) -> Term:
+    """An image that other gates of the cell have a diagonal peephole for, and this one does not."""
+    zeros = np.zeros(image.shape)
+    usable = np.isfinite(image.value) & np.isfinite(image.err)
+    return Term(zeros, np.where(usable, zeros, np.inf), zeros, 0, False)
+
+
 def plain(value: Bounded) -> Term:
     """A number that is added as it is."""
     return Term(value.value, value.err, np.abs(value.value) + value.err, 1, False)
