@@ -173,6 +173,7 @@ def test_decided_results_that_are_not_finite(made: Bounded, value: float) -> Non
         (1.0 - Bounded(np.array([1.0]), np.array([1e-7]))) ** 0.5,
         exp(Bounded(np.array([math.log(LARGEST)]), np.array([1e-5]))),
         Bounded.exact([0.0]) * np.inf,
+        Bounded.exact([LARGEST]) * 2.0 - Bounded.exact([LARGEST]) * 3.0,
     ],
 )
 def test_results_that_rounding_decides(made: Bounded) -> None:

@@ -97,7 +97,10 @@ class Bounded:
         other = Bounded.exact(other)
         with np.errstate(all="ignore"):
             value = self.value + other.value
-        return _rounded(value, self.err + other.err, ROUNDOFF, self.undecided | other.undecided)
+        # Of opposite infinities one may be a product too large for float32, which an implementation that multiplies and
+        # adds in one operation never rounds.
+        unsure = np.isinf(self.value) & np.isinf(other.value) & np.isnan(value)
+        return _rounded(value, self.err + other.err, ROUNDOFF, unsure | self.undecided | other.undecided)
 
     def __sub__(self, other: ArrayLike | Bounded) -> Bounded:
         return self + -Bounded.exact(other)
