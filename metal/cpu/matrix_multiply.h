@@ -108,12 +108,41 @@ struct add_sums {
     }
 };
 
-template <int COUNT, class Ending>
-TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, const char *next, some_lines lines,
-                                   const Ending &ending)
+// Weights in the order of their use. Those that are not float become so on the way, and are put down for later rows.
+struct taken_floats {
+    const float *from;
+
+    TWIN_INLINE void take(vf (&to)[VECTORS])
+    {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; ++v)
+            to[v] = load(from + v * LANES);
+        from += PANEL;
+    }
+};
+
+struct taken_halves {
+    const half_bits *from;
+    float *kept;
+
+    TWIN_INLINE void take(vf (&to)[VECTORS])
+    {
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; ++v) {
+            to[v] = load_halves(reinterpret_cast<const char *>(from + v * LANES));
+            store(kept + v * LANES, to[v]);
+        }
+        from += PANEL;
+        kept += PANEL;
+    }
+};
+
+template <int COUNT, class Weights, class Ending>
+TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, Weights weights, size_t row, const char *next,
+                                   some_lines lines, const Ending &ending)
 {
     vf sum[COUNT][VECTORS] = {};
-    const float *weights = p.weights, *values = p.values + row * 4;
+    const float *values = p.values + row * 4;
     const uint32_t whole = p.depth / 4 * 4;
     const uint32_t chain = ending.chain();
     uint32_t k = 0;
@@ -130,9 +159,7 @@ TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, c
 #pragma GCC unroll 4
             for (int component = 0; component < 4; ++component) {
                 vf w[VECTORS];
-#pragma GCC unroll 4
-                for (int v = 0; v < VECTORS; ++v)
-                    w[v] = load(weights + v * LANES);
+                weights.take(w);
 #pragma GCC unroll 8
                 for (int i = 0; i < COUNT; ++i) {
                     const vf value = broadcast(values[i * 4 + component]);
@@ -140,45 +167,61 @@ TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, size_t row, c
                     for (int v = 0; v < VECTORS; ++v)
                         sum[i][v] += w[v] * value;
                 }
-                weights += PANEL;
             }
             values += p.slice_step;
         }
     }
     for (int component = 0; k < p.depth; ++k, ++component) {
+        vf w[VECTORS];
+        weights.take(w);
 #pragma GCC unroll 8
         for (int i = 0; i < COUNT; ++i) {
             const vf value = broadcast(values[i * 4 + component]);
 #pragma GCC unroll 4
             for (int v = 0; v < VECTORS; ++v)
-                sum[i][v] += load(weights + v * LANES) * value;
+                sum[i][v] += w[v] * value;
         }
-        weights += PANEL;
     }
     ending.finish(sum, row, whole > chain);
 }
 
-// One block of the depth, and meanwhile `next` is fetched, as many weights. Rows in blocks of ROWS; what is left over
-// in blocks as even as possible.
-template <class Ending>
-void multiply_block(const matrix_factors<float> &p, size_t rows, const Ending &ending, const float *next,
+TWIN_INLINE const float *as_floats(const float *weights, float *) { return weights; }
+TWIN_INLINE const float *as_floats(const half_bits *, float *scratch) { return scratch; }
+TWIN_INLINE taken_floats taken_first(const float *weights, float *) { return {weights}; }
+TWIN_INLINE taken_halves taken_first(const half_bits *weights, float *scratch) { return {weights, scratch}; }
+
+template <class Weights, class Ending>
+TWIN_INLINE void multiply_some_rows(const matrix_factors<float> &p, Weights weights, size_t row, size_t count,
+                                    const char *next, some_lines lines, const Ending &ending)
+{
+    switch (count) {
+    case 6: multiply_few_rows<6>(p, weights, row, next, lines, ending); break;
+    case 5: multiply_few_rows<5>(p, weights, row, next, lines, ending); break;
+    case 4: multiply_few_rows<4>(p, weights, row, next, lines, ending); break;
+    case 3: multiply_few_rows<3>(p, weights, row, next, lines, ending); break;
+    case 2: multiply_few_rows<2>(p, weights, row, next, lines, ending); break;
+    default: multiply_few_rows<1>(p, weights, row, next, lines, ending); break;
+    }
+}
+
+// One block of the depth, and meanwhile `next` is fetched, of as many elements as there are weights. Rows in blocks of
+// ROWS; what is left over in blocks as even as possible. `scratch`: as many floats, if the weights are not.
+template <class W, class Ending>
+void multiply_block(const matrix_factors<W> &p, size_t rows, float *scratch, const Ending &ending, const W *next,
                     wanted_lines &wanted)
 {
-    const size_t all = size_t(p.depth) * PANEL, some = p.depth / 4 * (FETCHED_LINES * 64 / sizeof(float));
+    const matrix_factors<float> floats = {as_floats(p.weights, scratch), p.values, p.slice_step, p.depth};
+    const size_t all = size_t(p.depth) * PANEL * sizeof(W), some = p.depth / 4 * (FETCHED_LINES * 64);
     size_t fetched = 0;
     for (size_t row = 0; row < rows;) {
         const size_t blocks = (rows - row + ROWS - 1) / ROWS;
         const size_t count = (rows - row + blocks - 1) / blocks;
-        const char *line = reinterpret_cast<const char *>(next + fetched);
+        const char *line = reinterpret_cast<const char *>(next) + fetched;
         const some_lines lines(wanted, p.depth);
-        switch (count) {
-        case 6: multiply_few_rows<6>(p, row, line, lines, ending); break;
-        case 5: multiply_few_rows<5>(p, row, line, lines, ending); break;
-        case 4: multiply_few_rows<4>(p, row, line, lines, ending); break;
-        case 3: multiply_few_rows<3>(p, row, line, lines, ending); break;
-        case 2: multiply_few_rows<2>(p, row, line, lines, ending); break;
-        default: multiply_few_rows<1>(p, row, line, lines, ending); break;
-        }
+        if (row == 0)
+            multiply_some_rows(floats, taken_first(p.weights, scratch), row, count, line, lines, ending);
+        else
+            multiply_some_rows(floats, taken_floats{floats.weights}, row, count, line, lines, ending);
         row += count;
         fetched = fetched + some < all ? fetched + some : 0;
     }
@@ -203,33 +246,21 @@ TWIN_INLINE narrow load_narrow(const half_bits *from)
 #endif
 }
 
-inline const float *as_floats(const float *weights, uint32_t, float *) { return weights; }
-
-inline const float *as_floats(const half_bits *weights, uint32_t depth, float *scratch)
-{
-    for (size_t i = 0; i < size_t(depth) * PANEL; i += NARROW_LANES) {
-        const narrow values = load_narrow(weights + i);
-        memcpy(scratch + i, &values, sizeof values);
-    }
-    return scratch;
-}
-
-// The block of the depth that begins with product `k`. `scratch`: DEPTH_BLOCK * PANEL floats, for weights that are not
-// float.
-template <class W> matrix_factors<float> depth_block_of(const matrix_factors<W> &p, uint32_t k, float *scratch)
+// The block of the depth that begins with product `k`.
+template <class W> matrix_factors<W> depth_block_of(const matrix_factors<W> &p, uint32_t k)
 {
     const uint32_t depth = p.depth - k < DEPTH_BLOCK ? p.depth - k : uint32_t(DEPTH_BLOCK);
-    return {as_floats(p.weights + size_t(k) * PANEL, depth, scratch), p.values + k / 4 * p.slice_step, p.slice_step,
-            depth};
+    return {p.weights + size_t(k) * PANEL, p.values + k / 4 * p.slice_step, p.slice_step, depth};
 }
 
+// `scratch`: DEPTH_BLOCK * PANEL floats.
 template <class W>
 void multiply_many(const matrix_product<W> &p, size_t rows, float *scratch, wanted_lines &wanted)
 {
     add_sums ending = {p.start, p.start_step, p.sums};
     for (uint32_t k = 0; k < p.depth; k += DEPTH_BLOCK) {
-        const matrix_factors<float> block = depth_block_of(p, k, scratch);
-        multiply_block(block, rows, ending, block.weights + size_t(block.depth) * PANEL, wanted);
+        const matrix_factors<W> block = depth_block_of<W>(p, k);
+        multiply_block(block, rows, scratch, ending, block.weights + size_t(block.depth) * PANEL, wanted);
         ending = {p.sums, PANEL, p.sums};
     }
 }

@@ -140,7 +140,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             plan.operands[i][turn] = !is_needed[i] ? SIZE_MAX : is_own ? reserve(operand) : plan.operands[i][0];
         }
     out->shared = total * sizeof(float);
-    const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * 4 * PANEL : 0;
+    const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * PANEL : 0;
     out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
     out->workspace += plan.packs_alone ? input * sizeof(float) : 0;
 }
@@ -214,7 +214,7 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     plan.pairs_rows = pair_matrix_rows(plan, call);
     if (!plan.packs_weights
         && !(plan.is_bfloat   ? derive_matrix<T, bfloat>(plan, call)
-             : plan.rows == 1 ? derive_matrix<T, T>(plan, call) 
+             : plan.rows == 1 ? derive_matrix<T, T>(plan, call)
                               : derive_matrix<T, float>(plan, call)))
         return false;
     place_matrix_plan(plan, out, call);

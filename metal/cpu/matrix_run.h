@@ -114,9 +114,8 @@ private:
     // The sums of a pair of panels, from row `first` of the chunk on.
     strassen_product pair_of(const chunk &c, int s, uint32_t pair, const matrix_term &term, uint32_t first) const
     {
-        const uint32_t pairs = plan.stages[s].panels / 2;
-        float *left = sums_of(s, c, pair) + size_t(first) / 2 * PANEL;
-        float *right = sums_of(s, c, pair + pairs) + size_t(first) / 2 * PANEL;
+        float *left = sums_of(s, c, pair * 2) + size_t(first) / 2 * PANEL;
+        float *right = sums_of(s, c, pair * 2 + 1) + size_t(first) / 2 * PANEL;
         const size_t half = size_t(c.rows) / 2 * PANEL;
         strassen_product p = {};
         p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair(term);
@@ -136,8 +135,8 @@ private:
         for (uint32_t pair = own.begin; pair < own.end; ++pair) {
             strassen_product p = pair_of(c, s, pair, plan.stages[s].input, 0);
             p.next = p.weights + (pair + 1 < own.end ? weights_of_pair(plan.stages[s].input) : 0);
-            p.start[0] = bias_of(s, pair);
-            p.start[1] = bias_of(s, pair + pairs);
+            p.start[0] = bias_of(s, pair * 2);
+            p.start[1] = bias_of(s, pair * 2 + 1);
             p.start_step = 0;
             p.values = input;
             p.sides = shared + plan.input_sides;
@@ -169,12 +168,11 @@ private:
             p.next = is_last ? p.weights : t % 2 ? p.weights - weights_of_pair(stage.terms[0])
                                                  : p.weights + weights_of_pair(stage.terms[0]);
             wanted_lines wanted;
-            want(c, in, first, pair, wanted);
-            want(c, in, first, pair + pairs, wanted);
+            want(c, in, first, pair * 2, wanted);
+            want(c, in, first, pair * 2 + 1, wanted);
             if (has_state)
                 is_paired ? multiply_by_strassen(p, scratch, wanted) : multiply_ordinarily(p, wanted);
-            finish(c, in, first, pair, pair + 1);
-            finish(c, in, first, pair + pairs, pair + pairs + 1);
+            finish(c, in, first, pair * 2, pair * 2 + 2);
         }
         return true;
     }

@@ -1,8 +1,9 @@
-// Batches by Strassen's algorithm in Winograd's form, one level deep: seven products of halves instead of eight.
+// Batches by Strassen's algorithm, one level deep: seven products of halves instead of eight. In its first form, not in
+// Winograd's, which has fewer additions, but sums of more quarters, and so a larger error.
 //
-// The upper half of a batch's rows is multiplied together with the lower one, the first half of the panels together
-// with the second. Sums and differences of rows are rounded at the size of the larger, so that rows may only be paired
-// that are of a size, and none that holds a NaN: `are_of_a_size` decides for every operand, by its values alone.
+// The upper half of a batch's rows is multiplied together with the lower one, every other panel together with the next.
+// Sums and differences of rows are rounded at the size of the larger, so that rows may only be paired that are of a
+// size, and none that holds a NaN: `are_of_a_size` decides for every operand, by its values alone.
 #ifndef TWIN_MATRIX_STRASSEN_H
 #define TWIN_MATRIX_STRASSEN_H
 #include "matrix_multiply.h"
@@ -11,38 +12,37 @@
 namespace {
 namespace twin {
 
-// Blocks of weights of a pair of panels, [depth / 2][PANEL] each, in the order of their use; the last one only serves
-// the ordinary product.
-enum { B11, B21, T2, T1, B22, T3, MINUS_T4, B12, STRASSEN_BLOCKS };
+// Blocks of weights of a pair of panels, [depth / 2][PANEL] each: B11 + B22, B11, B12 - B22, ... in the order of their
+// use; the last two only serve the ordinary product.
+enum { B11_B22, B11, B12_LESS_B22, B21_LESS_B11, B22, B11_B12, B21_B22, B12, B21, STRASSEN_BLOCKS };
 
-// Sums of the quarters of the rows: S1 to S4, [depth / 8][rows / 2][4] each.
-enum { STRASSEN_SIDES = 4 };
+// Sums and differences of the quarters of the rows, [depth / 8][rows / 2][4] each.
+enum { A11_A22, A21_A22, A11_A12, A21_LESS_A11, A12_LESS_A22, STRASSEN_SIDES };
 
 // The largest quotient of the largest values of two rows.
 constexpr float MOST_UNLIKE = 64.0f;
 
-inline void pack_strassen_term(float *to, const matrix_packing &k, const matrix_term &term, bool is_half)
+// T: the kernel's weights.
+template <class T> void pack_strassen_term(float *to, const matrix_packing &k, const matrix_term &term)
 {
     const size_t block = size_t(term.depth) / 2 * PANEL;
     const uint32_t pairs = k.stage->panels / 2;
     for (uint32_t pair = 0; pair < pairs; ++pair) {
         float *blocks = to + term.first + pair * STRASSEN_BLOCKS * block;
-        if (is_half) {
-            pack_matrix_panel<half_bits>(blocks + B11 * block, k, term, pair);
-            pack_matrix_panel<half_bits>(blocks + T1 * block, k, term, pair + pairs);
-        } else {
-            pack_matrix_panel<float>(blocks + B11 * block, k, term, pair);
-            pack_matrix_panel<float>(blocks + T1 * block, k, term, pair + pairs);
-        }
+        // Each brings two blocks, the second of which lies behind it.
+        float *first = blocks + B11 * block, *second = blocks + B12 * block;
+        pack_matrix_panel<T>(first, k, term, pair * 2);
+        pack_matrix_panel<T>(second, k, term, pair * 2 + 1);
+        memcpy(blocks + B22 * block, second + block, block * sizeof *blocks);
+        memcpy(second + block, first + block, block * sizeof *blocks);
         for (size_t i = 0; i < block; ++i) {
-            const double b11 = blocks[i], b21 = blocks[B21 * block + i];
-            const double b12 = blocks[T1 * block + i], b22 = blocks[B22 * block + i];
-            const double t1 = b12 - b11, t2 = b22 - t1;
-            blocks[T1 * block + i] = float(t1);
-            blocks[T2 * block + i] = float(t2);
-            blocks[T3 * block + i] = float(b22 - b12);
-            blocks[MINUS_T4 * block + i] = float(b21 - t2);
-            blocks[B12 * block + i] = float(b12);
+            const float b11 = blocks[B11 * block + i], b12 = blocks[B12 * block + i];
+            const float b21 = blocks[B21 * block + i], b22 = blocks[B22 * block + i];
+            blocks[B11_B22 * block + i] = b11 + b22;
+            blocks[B12_LESS_B22 * block + i] = b12 - b22;
+            blocks[B21_LESS_B11 * block + i] = b21 - b11;
+            blocks[B11_B12 * block + i] = b11 + b12;
+            blocks[B21_B22 * block + i] = b21 + b22;
         }
     }
 }
@@ -52,7 +52,7 @@ template <class T> void derive_strassen_panels(void *to, const void *context)
     const matrix_packing &k = *static_cast<const matrix_packing *>(context);
     const matrix_term *const terms[] = {&k.stage->input, &k.stage->terms[0]};
     for (const matrix_term *term : terms)
-        pack_strassen_term(static_cast<float *>(to), k, *term, sizeof(T) == sizeof(half_bits));
+        pack_strassen_term<T>(static_cast<float *>(to), k, *term);
 }
 
 // Rows of an operand [depth / 4][rows][4]. `scratch`: rows * 4 floats.
@@ -90,8 +90,7 @@ inline void add_strassen_sides(float *sides, const float *values, uint32_t depth
         for (size_t i = 0; i < half; i += 4) {
             const f4 a11 = load4(first + i), a21 = load4(first + half + i);
             const f4 a12 = load4(second + i), a22 = load4(second + half + i);
-            const f4 s1 = a21 + a22, s2 = s1 - a11;
-            const f4 s[STRASSEN_SIDES] = {s1, s2, a11 - a21, a12 - s2};
+            const f4 s[STRASSEN_SIDES] = {a11 + a22, a21 + a22, a11 + a12, a21 - a11, a12 - a22};
             for (int k = 0; k < STRASSEN_SIDES; ++k)
                 memcpy(to + k * side + i, &s[k], sizeof(f4));
         }
@@ -109,17 +108,16 @@ struct strassen_product {
     float *upper[2], *lower[2]; // sums of the upper and the lower rows, of either panel
 };
 
-// How many products are added up at a time. Those of sums and differences are large, and partly cancel: what rounding
-// adds to long sums of them would be several times that of the ordinary product.
-enum { PLAIN_CHAIN = DEPTH_BLOCK, STRASSEN_CHAIN = 64 };
+// How many products are added up at a time. Those of sums and differences are larger than those of the ordinary product;
+// that its sums are longer makes up for it.
+enum { STRASSEN_CHAIN = 64 };
 
 // Sums of products, put aside while others are made.
 struct parked_sums {
     float *parked;
-    uint32_t chain_length;
     bool has_some;              // of earlier blocks of the depth
 
-    TWIN_INLINE uint32_t chain() const { return chain_length; }
+    TWIN_INLINE static uint32_t chain() { return STRASSEN_CHAIN; }
 
     // Clears the sums.
     template <int COUNT> TWIN_INLINE void park(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
@@ -141,11 +139,12 @@ struct parked_sums {
     }
 };
 
-// Sums of one of the seven products, and what is made of them. `a` and `b` may be absent.
+// What is made of the sums of one of the seven products: `to` = `from`, rows of `from_step` floats, plus or minus them.
 struct strassen_result {
-    float *to;                  // = sums + a + b
-    const float *a, *b;
-    size_t b_step;
+    float *to;                  // may be absent
+    const float *from;
+    size_t from_step;
+    bool subtracts;
 };
 
 struct strassen_ending : parked_sums {
@@ -168,12 +167,8 @@ struct strassen_ending : parked_sums {
 
     TWIN_INLINE static void keep(const strassen_result &r, vf sum, size_t row, int v)
     {
-        const size_t at = row * PANEL + v * LANES;
-        if (r.a)
-            sum += load(r.a + at);
-        if (r.b)
-            sum += load(r.b + row * r.b_step + v * LANES);
-        store(r.to + at, sum);
+        const vf from = load(r.from + row * r.from_step + v * LANES);
+        store(r.to + row * PANEL + v * LANES, r.subtracts ? from - sum : from + sum);
     }
 };
 
@@ -184,40 +179,42 @@ inline void multiply_half(const matrix_factors<float> &p, size_t rows, const flo
     const parked_sums &parking = ending;
     uint32_t k = 0;
     for (; p.depth - k > DEPTH_BLOCK; k += DEPTH_BLOCK) {
-        multiply_block(depth_block_of(p, k, nullptr), rows, parking, p.weights + size_t(k + DEPTH_BLOCK) * PANEL,
+        multiply_block(depth_block_of(p, k), rows, nullptr, parking, p.weights + size_t(k + DEPTH_BLOCK) * PANEL,
                        wanted);
         ending.has_some = true;
     }
-    multiply_block(depth_block_of(p, k, nullptr), rows, ending, next, wanted);
+    multiply_block(depth_block_of(p, k), rows, nullptr, ending, next, wanted);
 }
 
-// `scratch`: four times rows / 2 * PANEL floats.
+// `scratch`: rows / 2 * PANEL floats.
 inline void multiply_by_strassen(const strassen_product &p, float *scratch, wanted_lines &wanted)
 {
     const uint32_t depth = p.depth / 2;
-    const size_t rows = p.rows / 2, step = p.rows * 4, size = rows * PANEL;
+    const size_t rows = p.rows / 2, step = p.rows * 4;
     const size_t block = size_t(depth) * PANEL, side = size_t(depth) * rows;
-    const float *a11 = p.values, *a12 = p.values + depth / 4 * step, *a22 = a12 + rows * 4;
-    const float *s1 = p.sides, *s2 = s1 + side, *s3 = s2 + side, *s4 = s3 + side;
-    float *first = scratch, *second = first + size, *third = second + size, *rest = third + size;
+    const float *a11 = p.values, *a22 = p.values + depth / 4 * step + rows * 4;
     const auto multiply = [&](int weights, const float *values, size_t slice_step, strassen_result result,
                               strassen_result other) {
-        const float *from = p.weights + weights * block, *next = weights == MINUS_T4 ? p.next : from + block;
-        const uint32_t chain = weights == B11 || weights == B21 ? PLAIN_CHAIN : STRASSEN_CHAIN;
-        multiply_half({from, values, slice_step, depth}, rows, next, {{rest, chain, false}, result, other}, wanted);
+        const float *from = p.weights + weights * block, *next = weights == B21_B22 ? p.next : from + block;
+        multiply_half({from, values, slice_step, depth}, rows, next, {{scratch, false}, result, other}, wanted);
     };
-    // Sums of a quarter are complete when they are stored: `a` and the product, and what they begin with.
-    const auto sums = [&](float *to, const float *a, int panel, const float *begin) {
-        return strassen_result{to, a, begin + (p.start_step ? to - p.upper[panel] : 0), p.start_step};
+    const auto multiply_side = [&](int weights, int index, strassen_result result, strassen_result other) {
+        multiply(weights, p.sides + index * side, rows * 4, result, other);
     };
+    // The sums of a quarter, which begin with `start`.
+    const auto begin = [&p](float *to, int panel) {
+        return strassen_result{to, p.start[panel] + (p.start_step ? to - p.upper[panel] : 0), p.start_step, false};
+    };
+    const auto add = [](float *to) { return strassen_result{to, to, PANEL, false}; };
+    const auto subtract = [](float *to) { return strassen_result{to, to, PANEL, true}; };
     const strassen_result none = {};
-    multiply(B11, a11, step, {first, nullptr, nullptr, 0}, none);
-    multiply(B21, a12, step, sums(p.upper[0], first, 0, p.start[0]), none);
-    multiply(T2, s2, rows * 4, {first, first, nullptr, 0}, none);
-    multiply(T1, s1, rows * 4, {third, first, nullptr, 0}, none);
-    multiply(B22, s4, rows * 4, sums(p.upper[1], third, 1, p.start[1]), none);
-    multiply(T3, s3, rows * 4, sums(p.lower[1], third, 1, p.start[1]), {second, first, nullptr, 0});
-    multiply(MINUS_T4, a22, step, sums(p.lower[0], second, 0, p.start[0]), none);
+    multiply_side(B11_B22, A11_A22, begin(p.upper[0], 0), begin(p.lower[1], 1));
+    multiply_side(B11, A21_A22, begin(p.lower[0], 0), subtract(p.lower[1]));
+    multiply(B12_LESS_B22, a11, step, begin(p.upper[1], 1), add(p.lower[1]));
+    multiply(B21_LESS_B11, a22, step, add(p.upper[0]), add(p.lower[0]));
+    multiply_side(B22, A11_A12, subtract(p.upper[0]), add(p.upper[1]));
+    multiply_side(B11_B12, A21_LESS_A11, add(p.lower[1]), none);
+    multiply_side(B21_B22, A12_LESS_A22, add(p.upper[0]), none);
 }
 
 // The same without pairing rows.
