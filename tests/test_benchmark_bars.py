@@ -36,6 +36,14 @@ def test_a_ratio_under_its_bar_fails(theirs: float, result: Result) -> None:
     assert found.ratio == theirs / 2.0
 
 
+def test_of_ours_the_faster_call_counts() -> None:
+    ours = Measured(Contender(OURS, "half", "1.0", lambda: None, lambda: np.zeros(1), call="predict"), 1.0, 0.0)
+    other = Measured(Contender(OURS, "float32", "1.0", lambda: None, lambda: np.zeros(1), call="predict"), 0.5, 0.0)
+    found = verdict(Bar("a", "half", "ncnn", {1: 2.0}), measured("ncnn", 3.0), ours, other)
+    assert found.ratio == 3.0
+    assert ours.contender.label == f"{OURS} (half, predict)"
+
+
 def test_the_fastest_of_those_named_counts() -> None:
     others = [measured("PyTorch", 6.0), measured("ncnn", 5.0), measured("MNN", 4.0, "small"), measured("other", 1.0)]
     found = verdict(Bar("a", "half", "PyTorch, ncnn, MNN", {1: 2.0}), *others)

@@ -118,12 +118,13 @@ def judge(
         if bar.workload != workload or threads not in bar.by_threads:
             continue
         least = bar.by_threads[threads]
-        mine = [each for each in measured if each.contender.is_ours and each.contender.variant == bar.ours]
+        own = [each for each in measured if each.contender.is_ours and each.contender.variant == bar.ours]
+        mine = min(own, key=lambda each: each.seconds, default=None)
         if bar.against == PEAK:
-            ratio, name = (peak_seconds / mine[0].seconds if mine else None), PEAK
+            ratio, name = (peak_seconds / mine.seconds if mine else None), PEAK
         else:
             fastest = min(opponents(bar, measured), key=lambda each: each.seconds, default=None)
-            ratio = fastest.seconds / mine[0].seconds if mine and fastest else None
+            ratio = fastest.seconds / mine.seconds if mine and fastest else None
             name = fastest.contender.label if fastest else "none installed"
         verdicts.append(Verdict(bar, least, ratio, name))
     return verdicts

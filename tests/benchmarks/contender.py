@@ -25,6 +25,7 @@ class Contender:
     outputs : what the last run made, with the axes of the workload's data
     reduced : whether it computes in less than float32
     reset_after : whether its GRU is the one with the reset after the product
+    call : how the variant is called, where there is more than one way; of one variant the fastest counts
     """
 
     library: str
@@ -34,10 +35,16 @@ class Contender:
     outputs: Callable[[], NDArray[np.floating]]
     reduced: bool = False
     reset_after: bool = False
+    call: str = ""
 
     @property
     def label(self) -> str:
-        return f"{self.library} ({self.variant})" if self.variant else self.library
+        return f"{self.library} ({self.kind})" if self.kind else self.library
+
+    @property
+    def kind(self) -> str:
+        """The variant, and how it is called."""
+        return ", ".join(filter(None, [self.variant, self.call]))
 
     @property
     def is_ours(self) -> bool:

@@ -49,19 +49,18 @@ def has_bfloat16_products() -> bool:
 
 
 def prepare(workload: Workload, device: mps.MTLDevice, with_predict: bool = True) -> Iterator[Contender]:
-    """What the package has to offer for a workload: images and matrices prepared, one command buffer a run."""
+    """What the package has to offer for a workload: images and matrices prepared, one command buffer a run, and predict."""
     if isinstance(workload, ImageWorkload):
         yield _images(workload, device)
         if with_predict:
-            yield _predict(workload, device)
+            layer = conversion.layer(device, [cell(workload, workload.data.cells[0], False)])
+            yield _predict(workload, layer, "")
         return
     assert isinstance(workload, MatrixWorkload)
-    yield _matrices(workload, device, "half weights")
-    yield _matrices(workload, device, "float32 weights", float32_weights=True)
+    yield from _matrices(workload, device, "half weights", with_predict)
+    yield from _matrices(workload, device, "float32 weights", with_predict, float32_weights=True)
     if workload.batch >= 32 and has_bfloat16_products():
-        yield _matrices(workload, device, "reduced precision", reduced=True)
-    if with_predict and len(workload.data.cells) == 1:
-        yield _predict(workload, device)
+        yield from _matrices(workload, device, "reduced precision", with_predict, reduced=True)
 
 
 def _contender(
@@ -98,9 +97,10 @@ def _matrices(
     workload: MatrixWorkload,
     device: mps.MTLDevice,
     variant: str,
+    with_predict: bool,
     float32_weights: bool = False,
     reduced: bool = False,
-) -> Contender:
+) -> Iterator[Contender]:
     cells = [cell(workload, parameters, float32_weights) for parameters in workload.data.cells]
     backward = [False, True] if workload.bidirectional else [False]
     stages = []
@@ -121,16 +121,21 @@ def _matrices(
         for encode_layer, read, written in stages:
             encode_layer(command_buffer, read, written)
 
-    return _contender(device, variant, encode, lambda: np.stack([rows.to_numpy() for rows in source]), reduced)
+    yield _contender(device, variant, encode, lambda: np.stack([rows.to_numpy() for rows in source]), reduced)
+    if with_predict and len(cells) == 1:
+        yield _predict(workload, layer, variant, reduced)
 
 
-def _predict(workload: Workload, device: mps.MTLDevice) -> Contender:
+def _predict(
+    workload: Workload,
+    layer: mps.MPSRNNImageInferenceLayer | mps.MPSRNNMatrixInferenceLayer,
+    variant: str,
+    reduced: bool = False,
+) -> Contender:
     """From NumPy to NumPy: copies in and out are part of it."""
-    cells = [cell(workload, workload.data.cells[0], False)]
-    layer = (conversion.layer if workload.extent else conversion.matrix_layer)(device, cells)
     found: list[NDArray[np.float32]] = []
 
     def run() -> None:
         found[:] = [layer.predict(workload.data.x)]
 
-    return Contender(OURS, "predict", mps.__version__, run, lambda: found[0])
+    return Contender(OURS, variant, mps.__version__, run, lambda: found[0], reduced, call="predict")

@@ -72,7 +72,7 @@ def times_table(outcomes: Sequence[Outcome]) -> str:
         cells = [milliseconds(each) if each else "" for each in others]
         for n, mine in enumerate(outcome.ours()):
             first = [outcome.workload.name, str(outcome.threads)] if n == 0 else ["", ""]
-            own = [mine.contender.variant, milliseconds(mine), outcome.share_of_peak(mine), f"{mine.error:.0e}"]
+            own = [mine.contender.kind, milliseconds(mine), outcome.share_of_peak(mine), f"{mine.error:.0e}"]
             rows.append([*first, *own, *(cells if n == 0 else [""] * len(cells))])
     return markdown(["workload", "threads", "ours", "ms", "of FMA peak", "error", *titles], rows)
 
