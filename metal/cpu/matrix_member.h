@@ -11,8 +11,9 @@ template <class Cell, class W> class matrix_member {
 public:
     matrix_member(const msl_plan *p, const msl_twin_call *c, msl_crew_member *m)
         : plan(matrix_plan_of(p)), call(*c), cell(*c, plan), params(cell.params), steps(matrix_steps_of(c)),
-          run(matrix_run_of(c)), member(m), shared(static_cast<float *>(m->shared)),
-          scratch(static_cast<float *>(m->workspace)), input((plan.packs_alone ? scratch : shared) + plan.input)
+          run(matrix_run_of(c)), member(m), scratch(static_cast<float *>(m->workspace)),
+          shared(plan.walks_apart ? scratch + plan.own_shared : static_cast<float *>(m->shared)),
+          input((plan.packs_alone ? scratch : shared) + plan.input)
     {
         for (uint32_t s = 0; s < plan.stage_count; ++s) {
             weights[s] = plan.packs_weights ? reinterpret_cast<const W *>(shared + plan.packed_weights[s])
@@ -150,7 +151,7 @@ protected:
     const mpsrnn_matrix_step *const steps;
     const mpsrnn_matrix_run &run;
     msl_crew_member *const member;
-    float *const shared, *const scratch, *const input;
+    float *const scratch, *const shared, *const input;
     const W *weights[2];
     const float *channel_rows[2];
     size_t base = 0;

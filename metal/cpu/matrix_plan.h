@@ -35,11 +35,12 @@ struct matrix_stage {
     matrix_term input, terms[2];
 };
 
-// Places in the shared memory are counted in floats.
+// Places in the shared memory, or in the workspace behind the rest of it if members walk apart, are counted in floats.
 struct matrix_plan {
     matrix_stage stages[2];
     uint32_t stage_count;
     uint32_t rows, blocks;      // of a block of rows that walk the sequence together, and how many blocks there are
+    bool walks_apart;           // each member walks with blocks of its own
     uint32_t chunk_rows;        // rows of as many steps as have their input projected at once
     bool is_usual;              // whether the cell's neurons are those that it knows a shorter way for
     bool packs_weights;         // for this dispatch alone, because the weights are another's results
@@ -48,6 +49,7 @@ struct matrix_plan {
     bool packs_alone;           // each member packs the whole input for itself, and has it in its own workspace
     bool pairs_rows;            // multiplies by Strassen's algorithm where the values allow it
     size_t input, input_sides, sides;
+    size_t own_shared;          // where in the workspace of a member that walks apart is what others share
     size_t operands[OPERANDS][2];
 };
 static_assert(sizeof(matrix_plan) <= sizeof(msl_plan::words), "a plan must fit");

@@ -15,6 +15,22 @@ enum { PACKED_ALONE = 32768 };
 // Multiplications of a step that make another thread worth meeting for, and about what a thread does of them.
 enum { STEP_SHARE = 16384, MULTIPLICATIONS_PER_NANOSECOND = 40 };
 
+// Bytes of weights that each thread may as well read for itself, and rows that make up for that.
+enum { SMALL_WEIGHTS = 512 << 10, ROWS_APART = 4 };
+
+// How the rows of a batch come in blocks. Of a small cell each thread takes some of the rows, and needs no meetings.
+inline void plan_matrix_blocks(matrix_plan &plan, uint32_t rows, const msl_twin_call *call)
+{
+    size_t weights = 0;
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
+        weights += matrix_weight_count(plan.stages[s]) * sizeof(float);
+    plan.walks_apart = call->threads > 1 && rows >= call->threads * ROWS_APART && weights <= SMALL_WEIGHTS
+                       && !plan.packs_weights;
+    plan.blocks = plan.walks_apart ? call->threads : 1;
+    plan.blocks *= (rows + plan.blocks * BLOCK_ROWS - 1) / (plan.blocks * BLOCK_ROWS);
+    plan.rows = (rows + plan.blocks - 1) / plan.blocks;
+}
+
 // False: groups that a panel would straddle, which are left to the kernel.
 inline bool add_matrix_term(matrix_term &to, matrix_stage &stage, const mpsrnn_cell_params &p, uint32_t index,
                             uint32_t inputs, matrix_operand operand, bool is_bfloat, size_t *total)
@@ -139,10 +155,12 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             const bool is_own = turn == 0 || i == OPERAND_OUTPUT || i == OPERAND_MEMORY;
             plan.operands[i][turn] = !is_needed[i] ? SIZE_MAX : is_own ? reserve(operand) : plan.operands[i][0];
         }
-    out->shared = total * sizeof(float);
+    out->shared = plan.walks_apart ? 0 : total * sizeof(float);
     const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * PANEL : 0;
     out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
     out->workspace += plan.packs_alone ? input * sizeof(float) : 0;
+    plan.own_shared = out->workspace / sizeof(float);
+    out->workspace += plan.walks_apart ? total * sizeof(float) : 0;
 }
 
 inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const msl_twin_call *call)
@@ -154,8 +172,8 @@ inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const m
         step += uint64_t(matrix_weight_count(plan.stages[s])) * plan.rows * plan.blocks;
         panels = plan.stages[s].panels > panels ? plan.stages[s].panels : panels;
     }
-    const uint64_t threads = step / STEP_SHARE < panels ? step / STEP_SHARE : panels;
-    out->items = threads > 1 ? size_t(threads) : 1;
+    const uint64_t most = plan.walks_apart ? plan.blocks : step / STEP_SHARE < panels ? step / STEP_SHARE : panels;
+    out->items = most > 1 ? size_t(most) : 1;
     out->cost = step * (run.last_step - run.first_step) / MULTIPLICATIONS_PER_NANOSECOND + 1;
 }
 
@@ -200,16 +218,15 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     const uint32_t rows = count_matrix_rows(call, matrix_params_of(call, 0).slices);
     if (rows == 0)
         return false;
-    plan.blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
-    plan.rows = (rows + plan.blocks - 1) / plan.blocks;
-    const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
-    plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
     plan.packs_weights = call->constants[MPSRNN_CONSTANT_KEEPS_SUMS];
-    plan.is_bfloat = call->constants[MPSRNN_CONSTANT_REDUCED_PRECISION] && !plan.packs_weights
-                     && plan.rows >= BFLOAT_ROWS && multiplies_bfloat();
+    plan.is_bfloat = call->constants[MPSRNN_CONSTANT_REDUCED_PRECISION] && !plan.packs_weights && rows >= BFLOAT_ROWS
+                     && multiplies_bfloat();
     for (uint32_t s = 0; s < plan.stage_count; ++s)
         if (!plan_matrix_stage<Cell>(plan.stages[s], int(s), plan.is_bfloat, call))
             return false;
+    plan_matrix_blocks(plan, rows, call);
+    const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
+    plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
     plan.is_usual = Cell::has_usual_neurons(call);
     plan.pairs_rows = pair_matrix_rows(plan, call);
     if (!plan.packs_weights

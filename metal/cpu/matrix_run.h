@@ -15,10 +15,11 @@ template <class Cell, class W> class matrix_walk : public matrix_member<Cell, W>
 public:
     using matrix_member<Cell, W>::matrix_member;
 
-    // Walks the sequence for all rows. Returns early if the crew does.
-    void walk()
+    // Walks the sequence for all rows, or for those of every `step`th block from the first on. Returns early if the crew
+    // does.
+    void walk(uint32_t first = 0, uint32_t step = 1)
     {
-        for (uint32_t block = 0; block < plan.blocks; ++block) {
+        for (uint32_t block = first; block < plan.blocks; block += step) {
             base = size_t(block) * plan.rows;
             is_last_block = block + 1 == plan.blocks;
             if (!walk_block())

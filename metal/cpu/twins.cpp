@@ -29,8 +29,16 @@ template <class Cell> void run_item(const msl_plan *plan, const msl_twin_call *c
 template <class Cell, class T, class W>
 void walk_matrix(const msl_plan *plan, const msl_twin_call *call, msl_crew_member *member)
 {
+    const matrix_plan &p = matrix_plan_of(plan);
+    if (p.walks_apart) {
+        msl_crew_member alone = *member;
+        alone.index = 0;
+        alone.count = 1;
+        matrix_walk<Cell, W>(plan, call, &alone).walk(member->index, member->count);
+        return;
+    }
     matrix_walk<Cell, W> walk(plan, call, member);
-    if (matrix_plan_of(plan).packs_weights)
+    if (p.packs_weights)
         walk.template pack_weights<T>();
     walk.walk();
 }
@@ -40,7 +48,7 @@ template <class Cell, class T> void run_matrix(const msl_plan *plan, const msl_t
     const matrix_plan &p = matrix_plan_of(plan);
 #if defined(__AVX512F__)
     if (p.is_bfloat) {
-        matrix_walk<Cell, bfloat>(plan, call, member).walk();
+        walk_matrix<Cell, T, bfloat>(plan, call, member);
         return;
     }
 #endif
