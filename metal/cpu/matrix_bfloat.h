@@ -113,7 +113,7 @@ inline void multiply_block(const matrix_product<bfloat> &p, size_t rows, wanted_
     }
 }
 
-inline void multiply_many(const matrix_product<bfloat> &p, size_t rows, float *, wanted_lines &wanted)
+inline void multiply_many(const matrix_product<bfloat> &p, size_t rows, uint32_t, float *, wanted_lines &wanted)
 {
     matrix_product<bfloat> block = p;
     for (uint32_t k = 0; k < p.depth; k += BFLOAT_DEPTH_BLOCK) {
@@ -131,7 +131,7 @@ inline void multiply_row(matrix_product<bfloat> p, uint32_t panels, size_t sums_
 {
     wanted_lines none;
     for (uint32_t i = 0; i < panels; ++i) {
-        multiply_many(p, 1, nullptr, none);
+        multiply_many(p, 1, VECTORS, nullptr, none);
         p.weights += size_t(p.depth) * PANEL;
         p.start += p.start_step;
         p.sums += sums_step;

@@ -150,14 +150,17 @@ struct matrix_lstm : matrix_cell {
         store_memory(r, memory_before(r));
     }
 
-    TWIN_INLINE static lstm_state usual_state(const float *sums, vf c0)
+    // `step`: between the gates; a panel that is full has a vector of each.
+    TWIN_INLINE static lstm_state usual_state(const float *sums, vf c0, size_t step = LANES)
     {
-        enum { STEP = LANES };      // between the gates: a panel has a vector of each
-        return finish_usual_lstm(load(sums + MPSRNN_GATE_INPUT * STEP), load(sums + MPSRNN_GATE_FORGET * STEP),
-                                 load(sums + MPSRNN_GATE_CELL * STEP), load(sums + MPSRNN_GATE_OUTPUT * STEP), c0);
+        return finish_usual_lstm(load(sums + MPSRNN_GATE_INPUT * step), load(sums + MPSRNN_GATE_FORGET * step),
+                                 load(sums + MPSRNN_GATE_CELL * step), load(sums + MPSRNN_GATE_OUTPUT * step), c0);
     }
 
-    TWIN_INLINE lstm_state usual_state(const matrix_part &r) const { return usual_state(r.sums, memory_before(r)); }
+    TWIN_INLINE lstm_state usual_state(const matrix_part &r) const
+    {
+        return usual_state(r.sums, memory_before(r), r.in->gate_step);
+    }
 
     TWIN_INLINE lstm_state usual_state(const row_step &in, uint32_t panel) const
     {

@@ -132,16 +132,19 @@ protected:
         const matrix_stage &stage = plan.stages[s];
         const bool adds_input = Cell::has_input(s) && call.constants[MPSRNN_CONSTANT_UNIT_TRANSFORM];
         const float *bias = bias_of(s, panel);
-        const uint32_t vectors = VECTORS / stage.gates;
-        for (uint32_t row = 0; row < c.rows; ++row)
-            for (uint32_t v = 0; v < VECTORS; ++v) {
-                const uint32_t slice = (panel * stage.panel_channels + v % vectors * LANES) / 4;
-                f4 parts[TEXELS] = {};
-                for (uint32_t i = 0; i < TEXELS && adds_input; ++i)
-                    if (slice + i < params.slices)
-                        parts[i] = load4(input + (size_t(slice + i) * c.rows + row) * 4);
-                store(sums_of(s, c, panel) + size_t(row) * PANEL + v * LANES, load(bias + v * LANES) + join(parts));
+        const uint32_t channels = channels_of(stage, panel), slice = panel * stage.panel_channels / 4;
+        for (uint32_t row = 0; row < c.rows; ++row) {
+            float *sums = sums_of(s, c, panel) + size_t(row) * PANEL;
+            memcpy(sums, bias, PANEL * sizeof *sums);
+            for (uint32_t k = 0; k < channels && adds_input && slice + k / 4 < params.slices; k += 4) {
+                const f4 added = load4(input + (size_t(slice + k / 4) * c.rows + row) * 4);
+                for (uint32_t gate = 0; gate < stage.gates; ++gate) {
+                    float *to = sums + gate * channels + k;
+                    const f4 sum = load4(to) + added;
+                    memcpy(to, &sum, sizeof sum);
+                }
             }
+        }
     }
 
     const matrix_plan &plan;

@@ -96,14 +96,14 @@ struct add_sums {
 
     TWIN_INLINE static uint32_t chain() { return DEPTH_BLOCK; }
 
-    template <int COUNT> TWIN_INLINE static void park(vf (&)[COUNT][VECTORS], size_t, bool) {}
+    template <int COUNT, int V> TWIN_INLINE static void park(vf (&)[COUNT][V], size_t, bool) {}
 
-    template <int COUNT> TWIN_INLINE void finish(const vf (&sum)[COUNT][VECTORS], size_t row, bool) const
+    template <int COUNT, int V> TWIN_INLINE void finish(const vf (&sum)[COUNT][V], size_t row, bool) const
     {
 #pragma GCC unroll 8
         for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; ++v)
+            for (int v = 0; v < V; ++v)
                 store(to + (row + i) * PANEL + v * LANES, load(before + (row + i) * step + v * LANES) + sum[i][v]);
     }
 };
@@ -112,10 +112,10 @@ struct add_sums {
 struct taken_floats {
     const float *from;
 
-    TWIN_INLINE void take(vf (&to)[VECTORS])
+    template <int V> TWIN_INLINE void take(vf (&to)[V])
     {
 #pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v)
+        for (int v = 0; v < V; ++v)
             to[v] = load(from + v * LANES);
         from += PANEL;
     }
@@ -125,10 +125,10 @@ struct taken_halves {
     const half_bits *from;
     float *kept;
 
-    TWIN_INLINE void take(vf (&to)[VECTORS])
+    template <int V> TWIN_INLINE void take(vf (&to)[V])
     {
 #pragma GCC unroll 4
-        for (int v = 0; v < VECTORS; ++v) {
+        for (int v = 0; v < V; ++v) {
             to[v] = load_halves(reinterpret_cast<const char *>(from + v * LANES));
             store(kept + v * LANES, to[v]);
         }
@@ -137,11 +137,11 @@ struct taken_halves {
     }
 };
 
-template <int COUNT, class Weights, class Ending>
+template <int COUNT, int V, class Weights, class Ending>
 TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, Weights weights, size_t row, const char *next,
                                    some_lines lines, const Ending &ending)
 {
-    vf sum[COUNT][VECTORS] = {};
+    vf sum[COUNT][V] = {};
     const float *values = p.values + row * 4;
     const uint32_t whole = p.depth / 4 * 4;
     const uint32_t chain = ending.chain();
@@ -158,13 +158,13 @@ TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, Weights weigh
             lines.fetch(k);
 #pragma GCC unroll 4
             for (int component = 0; component < 4; ++component) {
-                vf w[VECTORS];
+                vf w[V];
                 weights.take(w);
 #pragma GCC unroll 8
                 for (int i = 0; i < COUNT; ++i) {
                     const vf value = broadcast(values[i * 4 + component]);
 #pragma GCC unroll 4
-                    for (int v = 0; v < VECTORS; ++v)
+                    for (int v = 0; v < V; ++v)
                         sum[i][v] += w[v] * value;
                 }
             }
@@ -172,13 +172,13 @@ TWIN_INLINE void multiply_few_rows(const matrix_factors<float> &p, Weights weigh
         }
     }
     for (int component = 0; k < p.depth; ++k, ++component) {
-        vf w[VECTORS];
+        vf w[V];
         weights.take(w);
 #pragma GCC unroll 8
         for (int i = 0; i < COUNT; ++i) {
             const vf value = broadcast(values[i * 4 + component]);
 #pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; ++v)
+            for (int v = 0; v < V; ++v)
                 sum[i][v] += w[v] * value;
         }
     }
@@ -190,23 +190,23 @@ TWIN_INLINE const float *as_floats(const half_bits *, float *scratch) { return s
 TWIN_INLINE taken_floats taken_first(const float *weights, float *) { return {weights}; }
 TWIN_INLINE taken_halves taken_first(const half_bits *weights, float *scratch) { return {weights, scratch}; }
 
-template <class Weights, class Ending>
+template <int V, class Weights, class Ending>
 TWIN_INLINE void multiply_some_rows(const matrix_factors<float> &p, Weights weights, size_t row, size_t count,
                                     const char *next, some_lines lines, const Ending &ending)
 {
     switch (count) {
-    case 6: multiply_few_rows<6>(p, weights, row, next, lines, ending); break;
-    case 5: multiply_few_rows<5>(p, weights, row, next, lines, ending); break;
-    case 4: multiply_few_rows<4>(p, weights, row, next, lines, ending); break;
-    case 3: multiply_few_rows<3>(p, weights, row, next, lines, ending); break;
-    case 2: multiply_few_rows<2>(p, weights, row, next, lines, ending); break;
-    default: multiply_few_rows<1>(p, weights, row, next, lines, ending); break;
+    case 6: multiply_few_rows<6, V>(p, weights, row, next, lines, ending); break;
+    case 5: multiply_few_rows<5, V>(p, weights, row, next, lines, ending); break;
+    case 4: multiply_few_rows<4, V>(p, weights, row, next, lines, ending); break;
+    case 3: multiply_few_rows<3, V>(p, weights, row, next, lines, ending); break;
+    case 2: multiply_few_rows<2, V>(p, weights, row, next, lines, ending); break;
+    default: multiply_few_rows<1, V>(p, weights, row, next, lines, ending); break;
     }
 }
 
 // One block of the depth, and meanwhile `next` is fetched, of as many elements as there are weights. Rows in blocks of
 // ROWS; what is left over in blocks as even as possible. `scratch`: as many floats, if the weights are not.
-template <class W, class Ending>
+template <int V, class W, class Ending>
 void multiply_block(const matrix_factors<W> &p, size_t rows, float *scratch, const Ending &ending, const W *next,
                     wanted_lines &wanted)
 {
@@ -219,9 +219,9 @@ void multiply_block(const matrix_factors<W> &p, size_t rows, float *scratch, con
         const char *line = reinterpret_cast<const char *>(next) + fetched;
         const some_lines lines(wanted, p.depth);
         if (row == 0)
-            multiply_some_rows(floats, taken_first(p.weights, scratch), row, count, line, lines, ending);
+            multiply_some_rows<V>(floats, taken_first(p.weights, scratch), row, count, line, lines, ending);
         else
-            multiply_some_rows(floats, taken_floats{floats.weights}, row, count, line, lines, ending);
+            multiply_some_rows<V>(floats, taken_floats{floats.weights}, row, count, line, lines, ending);
         row += count;
         fetched = fetched + some < all ? fetched + some : 0;
     }
@@ -253,15 +253,26 @@ template <class W> matrix_factors<W> depth_block_of(const matrix_factors<W> &p, 
     return {p.weights + size_t(k) * PANEL, p.values + k / 4 * p.slice_step, p.slice_step, depth};
 }
 
-// `scratch`: DEPTH_BLOCK * PANEL floats.
-template <class W>
-void multiply_many(const matrix_product<W> &p, size_t rows, float *scratch, wanted_lines &wanted)
+template <int V, class W>
+void multiply_by_vectors(const matrix_product<W> &p, size_t rows, float *scratch, wanted_lines &wanted)
 {
     add_sums ending = {p.start, p.start_step, p.sums};
     for (uint32_t k = 0; k < p.depth; k += DEPTH_BLOCK) {
         const matrix_factors<W> block = depth_block_of<W>(p, k);
-        multiply_block(block, rows, scratch, ending, block.weights + size_t(block.depth) * PANEL, wanted);
+        multiply_block<V>(block, rows, scratch, ending, block.weights + size_t(block.depth) * PANEL, wanted);
         ending = {p.sums, PANEL, p.sums};
+    }
+}
+
+// By so many of the panel's vectors. `scratch`: DEPTH_BLOCK * PANEL floats.
+template <class W>
+void multiply_many(const matrix_product<W> &p, size_t rows, uint32_t vectors, float *scratch, wanted_lines &wanted)
+{
+    switch (vectors) {
+    case 1: multiply_by_vectors<1>(p, rows, scratch, wanted); break;
+    case 2: multiply_by_vectors<2>(p, rows, scratch, wanted); break;
+    case 3: multiply_by_vectors<3>(p, rows, scratch, wanted); break;
+    default: multiply_by_vectors<VECTORS>(p, rows, scratch, wanted); break;
     }
 }
 

@@ -31,6 +31,7 @@ struct matrix_stage {
     const float *rows;          // [panel][MPSRNN_CHANNEL_ROWS][PANEL]
     size_t sums;                // where they begin in the shared memory
     uint32_t gates, panels, panel_channels;
+    uint32_t last_channels;     // for which the last panel has room; all of a gate's lie side by side
     uint32_t term_count;
     matrix_term input, terms[2];
 };
@@ -90,6 +91,18 @@ TWIN_INLINE const mpsrnn_cell_params &matrix_params_of(const msl_twin_call *call
 template <class E> TWIN_INLINE E *row_at(uint64_t address, size_t row, size_t stride)
 {
     return reinterpret_cast<E *>(uintptr_t(address)) + row * stride;
+}
+
+// Channels that a panel has room for, which is how far the gates are apart.
+TWIN_INLINE uint32_t channels_of(const matrix_stage &stage, uint32_t panel)
+{
+    return panel + 1 == stage.panels ? stage.last_channels : stage.panel_channels;
+}
+
+// Vectors of a panel; what is behind them is nothing.
+TWIN_INLINE uint32_t vectors_of(const matrix_stage &stage, uint32_t panel)
+{
+    return (channels_of(stage, panel) * stage.gates + LANES - 1) / LANES;
 }
 
 struct share {

@@ -15,22 +15,6 @@ enum { PACKED_ALONE = 32768 };
 // Multiplications of a step that make another thread worth meeting for, and about what a thread does of them.
 enum { STEP_SHARE = 16384, MULTIPLICATIONS_PER_NANOSECOND = 40 };
 
-// Bytes of weights that each thread may as well read for itself, and rows that make up for that.
-enum { SMALL_WEIGHTS = 512 << 10, ROWS_APART = 4 };
-
-// How the rows of a batch come in blocks. Of a small cell each thread takes some of the rows, and needs no meetings.
-inline void plan_matrix_blocks(matrix_plan &plan, uint32_t rows, const msl_twin_call *call)
-{
-    size_t weights = 0;
-    for (uint32_t s = 0; s < plan.stage_count; ++s)
-        weights += matrix_weight_count(plan.stages[s]) * sizeof(float);
-    plan.walks_apart = call->threads > 1 && rows >= call->threads * ROWS_APART && weights <= SMALL_WEIGHTS
-                       && !plan.packs_weights;
-    plan.blocks = plan.walks_apart ? call->threads : 1;
-    plan.blocks *= (rows + plan.blocks * BLOCK_ROWS - 1) / (plan.blocks * BLOCK_ROWS);
-    plan.rows = (rows + plan.blocks - 1) / plan.blocks;
-}
-
 // False: groups that a panel would straddle, which are left to the kernel.
 inline bool add_matrix_term(matrix_term &to, matrix_stage &stage, const mpsrnn_cell_params &p, uint32_t index,
                             uint32_t inputs, matrix_operand operand, bool is_bfloat, size_t *total)
@@ -54,6 +38,7 @@ bool plan_matrix_stage(matrix_stage &stage, int index, bool is_bfloat, const msl
     stage.gates = Cell::gates(index);
     stage.panel_channels = VECTORS / stage.gates * LANES;
     stage.panels = (p.channels + stage.panel_channels - 1) / stage.panel_channels;
+    stage.last_channels = (p.channels + 3) / 4 * 4 - (stage.panels - 1) * stage.panel_channels;
     size_t total = 0;
     const bool has_input = Cell::has_input(index) && !call->constants[MPSRNN_CONSTANT_UNIT_TRANSFORM];
     if (has_input && p.terms[0].taps != 0
@@ -100,6 +85,26 @@ inline bool pair_matrix_rows(matrix_plan &plan, const msl_twin_call *call)
         stage.terms[0].first = size_t(stage.input.depth) / 2 * STRASSEN_BLOCKS * PANEL * (stage.panels / 2);
     }
     return true;
+}
+
+// Bytes of weights that each thread may as well read for itself, and rows that make up for that.
+enum { SMALL_WEIGHTS = 512 << 10, ROWS_APART = 4 };
+
+// How the rows of a batch come in blocks. Of a small cell each thread takes some of the rows, and needs no meetings; but
+// never are rows kept apart that would be paired, so that results do not depend on the threads.
+inline void plan_matrix_blocks(matrix_plan &plan, uint32_t rows, const msl_twin_call *call)
+{
+    size_t weights = 0;
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
+        weights += matrix_weight_count(plan.stages[s]) * sizeof(float);
+    plan.blocks = (rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    plan.rows = (rows + plan.blocks - 1) / plan.blocks;
+    plan.pairs_rows = pair_matrix_rows(plan, call);
+    plan.walks_apart = call->threads > 1 && rows / call->threads >= ROWS_APART && weights <= SMALL_WEIGHTS
+                       && !plan.packs_weights && !plan.pairs_rows;
+    plan.blocks *= plan.walks_apart ? call->threads : 1;
+    plan.rows = (rows + plan.blocks - 1) / plan.blocks;
+    plan.blocks = (rows + plan.rows - 1) / plan.rows;
 }
 
 // How many rows there are; 0 if the steps do not follow one another as those of one sequence do.
@@ -228,7 +233,6 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
     plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
     plan.is_usual = Cell::has_usual_neurons(call);
-    plan.pairs_rows = pair_matrix_rows(plan, call);
     if (!plan.packs_weights
         && !(plan.is_bfloat   ? derive_matrix<T, bfloat>(plan, call)
              : plan.rows == 1 ? derive_matrix<T, T>(plan, call)

@@ -199,7 +199,7 @@ private:
                 multiply_row(p, pair, PANEL);
             } else {
                 wanted_lines none;
-                multiply_many(p, c.rows, scratch, none);
+                multiply_many(p, c.rows, vectors_of(stage, panel), scratch, none);
             }
             panel += pair;
         }
@@ -213,7 +213,7 @@ private:
         void *after[OPERANDS];
         for (int i = 0; i < OPERANDS; ++i)
             after[i] = operand(i, t + 1);
-        const matrix_stage_step in = {steps[t], s, size_t(VECTORS / stage.gates) * LANES, after};
+        const matrix_stage_step in = {steps[t], s, stage.panel_channels, after};
         if (plan.pairs_rows)
             return run_pairs(c, in, t, first);
         if (plan.rows == 1 && member->count > 1)
@@ -282,7 +282,7 @@ private:
             const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
             matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums};
             if (plan.rows > 1) {
-                multiply_many(p, count, scratch, wanted);
+                multiply_many(p, count, vectors_of(stage, panel), scratch, wanted);
             } else if (pair == 2 && reads_same_inputs(stage, term, panel)) {
                 p.start_step = size_t(c.rows) * PANEL;
                 multiply_row(p, 2, p.start_step);
@@ -333,21 +333,24 @@ private:
         const matrix_stage &stage = plan.stages[in.stage];
         const uint32_t stateful = rows_of_block(in.table.state_rows), rows = rows_of_block(in.table.rows);
         const bool are_plain = cell.are_plain(in.table);
+        const matrix_stage_step last = {in.table, in.stage, stage.last_channels, in.after};
         matrix_part parts[PARTS];
         int count = 0;
         for (; panel < end; ++panel) {
             const float *sums = sums_of(in.stage, c, panel);
             const float *own_rows = channel_rows[in.stage] + size_t(panel) * MPSRNN_CHANNEL_ROWS * PANEL;
             const uint32_t channel = panel * stage.panel_channels;
-            for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LANES) {
+            const bool is_full = channels_of(stage, panel) == stage.panel_channels;
+            const matrix_stage_step &here = is_full ? in : last;
+            for (uint32_t v = 0; v < here.gate_step && channel + v < params.channels; v += LANES) {
                 const uint32_t left = params.channels - channel - v;
                 const lanes at = {channel + v, left < LANES ? int(left) : int(LANES)};
-                if (are_plain && at.count == LANES) {
+                if (are_plain && is_full && at.count == LANES) {
                     finish_rows(c, in, first, panel, v);
                     continue;
                 }
                 for (uint32_t r = 0; r < rows || r < stateful; ++r) {
-                    parts[count++] = {&in, base + r, r, at, r < rows, r < stateful,
+                    parts[count++] = {&here, base + r, r, at, r < rows, r < stateful,
                                       sums + place_in(c, first, r) * PANEL + v, own_rows + v};
                     if (count == PARTS) {
                         cell.finish(parts, count);

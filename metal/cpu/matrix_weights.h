@@ -12,13 +12,11 @@ struct matrix_packing {
     int index;                  // of the stage
 };
 
-// Where output (channel, gate) lies: panel * PANEL + lane. A panel has `groups` vectors of neighbouring channels for
-// each gate.
-TWIN_INLINE size_t matrix_place_of(uint32_t channel, uint32_t gate, uint32_t gates)
+// Where output (channel, gate) lies: panel * PANEL + lane.
+TWIN_INLINE size_t matrix_place_of(const matrix_stage &stage, uint32_t channel, uint32_t gate)
 {
-    const uint32_t groups = VECTORS / gates, channels = groups * LANES;
-    const uint32_t within = channel % channels;
-    return size_t(channel / channels) * PANEL + (gate * groups + within / LANES) * LANES + within % LANES;
+    const uint32_t panel = channel / stage.panel_channels;
+    return size_t(panel) * PANEL + gate * channels_of(stage, panel) + channel % stage.panel_channels;
 }
 
 TWIN_INLINE void copy_four(half_bits *to, const half_bits *from) { memcpy(to, from, 4 * sizeof *to); }
@@ -51,7 +49,7 @@ void pack_matrix_panel(W *to, const matrix_packing &k, const matrix_term &term, 
         const T *units = from + unit * 4;
         for (uint32_t input = 0; input < term.depth; ++input)
             for (uint32_t gate = 0; gate < gates; ++gate, units += 4)
-                put_four(to, input, matrix_place_of(slice * 4, gate, gates) % PANEL, units);
+                put_four(to, input, matrix_place_of(*k.stage, slice * 4, gate) % PANEL, units);
     }
 }
 
@@ -80,7 +78,7 @@ inline void pack_matrix_rows(float *to, const matrix_packing &k, uint32_t begin,
     const uint32_t gates = k.stage->gates, slices = k.stage->panel_channels / 4;
     for (uint32_t slice = begin * slices; slice < end * slices && slice < p.slices; ++slice)
         for (uint32_t gate = 0; gate < gates; ++gate) {
-            const size_t place = matrix_place_of(slice * 4, gate, gates);
+            const size_t place = matrix_place_of(*k.stage, slice * 4, gate);
             for (int row = 0; row < MPSRNN_CHANNEL_ROWS; ++row)
                 copy_four(to + (place / PANEL * MPSRNN_CHANNEL_ROWS + row) * PANEL + place % PANEL,
                           from + ((size_t(slice) * gates + gate) * MPSRNN_CHANNEL_ROWS + row) * 4);
