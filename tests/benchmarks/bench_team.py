@@ -84,14 +84,23 @@ def test_a_competitor_makes_two_threads_no_slower_than_one(device: mps.MTLDevice
     assert ratio < 1.1
 
 
-def start_child(name: str, count: int) -> subprocess.Popen[str]:
-    """A process that waits for a line, does so many runs, and writes how long they took."""
+@contextlib.contextmanager
+def two_children(name: str, count: int) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that do so many runs whenever they read a line, and write one then."""
     environment = os.environ | {"MPSRNN_NUM_THREADS": "2"}
     command = [sys.executable, __file__, name, str(count)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    return process
+    with contextlib.ExitStack() as stack:
+        children = []
+        for _ in range(2):
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            children.append(process)
+        yield children
 
 
 def seconds_of(processes: list[subprocess.Popen[str]]) -> float:
@@ -109,23 +118,13 @@ def seconds_of(processes: list[subprocess.Popen[str]]) -> float:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_two_processes_are_together_no_slower_than_in_turn(name: str) -> None:
-    children = [start_child(name, count=1) for _ in range(2)]
-    try:
+    with two_children(name, count=1) as children:
         once = min(seconds_of([children[0]]) for _ in range(3))
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-    children = [start_child(name, count=max(1, int(1.0 / once))) for _ in range(2)]
     ratios = []
-    try:
+    with two_children(name, count=max(1, int(1.0 / once))) as children:
         for _ in range(3):
             in_turn = sum(seconds_of([child]) for child in children)
             ratios.append(seconds_of(children) / in_turn)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
     ratio = float(np.median(ratios))
     print(f"\n{name} in two processes: together they take {ratio:.2f} of the time in turn")
     assert ratio < 1.1
