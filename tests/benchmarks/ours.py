@@ -49,7 +49,7 @@ def has_bfloat16_products() -> bool:
 
 
 def prepare(workload: Workload, device: mps.MTLDevice, with_predict: bool = True) -> Iterator[Contender]:
-    """What the package has to offer for a workload: images and matrices prepared, one command buffer a run, and predict."""
+    """What the package has to offer: images and matrices prepared, one command buffer a run; `predict` besides."""
     if isinstance(workload, ImageWorkload):
         yield _images(workload, device)
         if with_predict:
