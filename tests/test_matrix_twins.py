@@ -116,3 +116,30 @@ def test_a_row_unlike_the_others_does_not_touch_them(each_build: mps.MTLDevice, 
     others = np.arange(PAIRED[2]) != 3
     alone = network.predict(np.ascontiguousarray(x[:, others]))  # an odd number of rows is never paired
     np.testing.assert_allclose(network.predict(x)[:, others], alone, rtol=0.0, atol=1e-5)
+
+
+@each_cell
+@pytest.mark.parametrize("value", [0.0, 3e4, 1e35], ids=["zero", "large", "huge"])
+def test_a_unit_unlike_the_others_does_not_touch_them(each_build: mps.MTLDevice, make: Make, value: float) -> None:
+    """The weights of units are paired likewise; one step, for after it their outputs reach each other."""
+    cell = make(np.random.default_rng(3), *PAIRED[:2], float32_weights=True)
+    for gate in cell.gates.values():
+        gate.input.weights[5] = value
+    network = layer(each_build, [cell])
+    x = sequence(PAIRED)[:1]
+    others = np.arange(PAIRED[1]) != 5
+    alone = network.predict(x[:, :-1])
+    np.testing.assert_allclose(network.predict(x)[0, :-1, others], alone[0, :, others], rtol=0.0, atol=1e-5)
+
+
+@each_cell
+def test_inputs_of_two_sizes_keep_the_bounds_of_ordinary_products(each_build: mps.MTLDevice, make: Make) -> None:
+    """As features have them that nobody has brought to one scale: the small half has large weights."""
+    cell = make(np.random.default_rng(3), *PAIRED[:2])
+    small = PAIRED[0] // 2
+    for gate in cell.gates.values():
+        gate.input.weights[..., :small] *= 1e3
+    case = MatrixCase([cell], inputs([cell], (PAIRED[2],) * 3), None)
+    for x in case.sequence:
+        x[:, :small] *= 1e-3
+    check(case, run(each_build, case))

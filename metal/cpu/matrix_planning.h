@@ -199,9 +199,8 @@ template <class T, class W> bool derive_matrix(matrix_plan &plan, const msl_twin
         const msl_buffer *buffers = call->dispatch->buffers;
         const size_t count = matrix_weight_count(stage);
         stage.weights = plan.pairs_rows
-                            ? msl_derived(&buffers[bindings.weights], STRASSEN_PANELS,
-                                          count / 4 * STRASSEN_BLOCKS * sizeof(float), derive_strassen_panels<T>,
-                                          &packing)
+                            ? msl_derived(&buffers[bindings.weights], STRASSEN_PANELS, strassen_size(stage),
+                                          derive_strassen_panels<T>, &packing)
                             : msl_derived(&buffers[bindings.weights], matrix_key_of(W{}), (count + 1) * sizeof(W),
                                           derive_matrix_panels<T, W>, &packing);
         stage.rows = static_cast<const float *>(msl_derived(&buffers[bindings.channels], 16,

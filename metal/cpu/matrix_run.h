@@ -100,7 +100,7 @@ private:
     {
         if (!plan.pairs_rows)
             return true;
-        *is_paired = are_of_a_size(values, depth, rows, scratch);
+        *is_paired = are_rows_of_a_size(values, depth, rows, scratch);
         if (!*is_paired)
             return true;
         add_strassen_sides(shared + sides, values, depth, rows, share_of(member, depth / 8));
@@ -119,7 +119,9 @@ private:
         float *right = sums_of(s, c, pair * 2 + 1) + size_t(first) / 2 * PANEL;
         const size_t half = size_t(c.rows) / 2 * PANEL;
         strassen_product p = {};
-        p.weights = reinterpret_cast<const float *>(weights[s]) + term.first + pair * weights_of_pair(term);
+        const float *blocks = reinterpret_cast<const float *>(weights[s]);
+        p.weights = blocks + term.first + pair * weights_of_pair(term);
+        p.is_alike = blocks[sizes_of_pairs(plan.stages[s], term) + pair] != 0.0f;
         p.depth = term.depth;
         p.start[0] = p.upper[0] = left;
         p.start[1] = p.upper[1] = right;
@@ -143,7 +145,7 @@ private:
             p.sides = shared + plan.input_sides;
             p.rows = c.rows;
             wanted_lines none;
-            is_paired ? multiply_by_strassen(p, scratch, none) : multiply_ordinarily(p, none);
+            is_paired && p.is_alike ? multiply_by_strassen(p, scratch, none) : multiply_ordinarily(p, none);
         }
     }
 
@@ -172,7 +174,7 @@ private:
             want(c, in, first, pair * 2, wanted);
             want(c, in, first, pair * 2 + 1, wanted);
             if (has_state)
-                is_paired ? multiply_by_strassen(p, scratch, wanted) : multiply_ordinarily(p, wanted);
+                is_paired && p.is_alike ? multiply_by_strassen(p, scratch, wanted) : multiply_ordinarily(p, wanted);
             finish(c, in, first, pair * 2, pair * 2 + 2);
         }
         return true;

@@ -2,8 +2,8 @@
 // Winograd's, which has fewer additions, but sums of more quarters, and so a larger error.
 //
 // The upper half of a batch's rows is multiplied together with the lower one, every other panel together with the next.
-// Sums and differences of rows are rounded at the size of the larger, so that rows may only be paired that are of a
-// size, and none that holds a NaN: `are_of_a_size` decides for every operand, by its values alone.
+// Sums and differences of quarters are rounded at the size of the larger. So nothing is paired but what is of a size, and
+// holds no NaN: `are_rows_of_a_size` decides for every operand, `are_panels_of_a_size` for every pair, by values alone.
 #ifndef TWIN_MATRIX_STRASSEN_H
 #define TWIN_MATRIX_STRASSEN_H
 #include "matrix_multiply.h"
@@ -19,8 +19,42 @@ enum { B11_B22, B11, B12_LESS_B22, B21_LESS_B11, B22, B11_B12, B21_B22, B12, B21
 // Sums and differences of the quarters of the rows, [depth / 8][rows / 2][4] each.
 enum { A11_A22, A21_A22, A11_A12, A21_LESS_A11, A12_LESS_A22, STRASSEN_SIDES };
 
-// The largest quotient of the largest values of two rows.
-constexpr float MOST_UNLIKE = 64.0f;
+// The largest values of what is paired: how many times as large as the least of them they may be, and how large at all.
+constexpr float MOST_UNLIKE = 64.0f, LARGEST_PAIRED = 1e30f;
+
+// Whether each lane of a pair's first panel is of a size with that of the second.
+inline bool are_panels_of_a_size(const float *blocks, size_t block)
+{
+    float most[2][PANEL] = {};
+    const int quarters[2][2] = {{B11, B21}, {B12, B22}};
+    for (int panel = 0; panel < 2; ++panel)
+        for (int quarter : quarters[panel])
+            for (size_t i = 0; i < block; ++i) {
+                const float magnitude = __builtin_fabsf(blocks[quarter * block + i]);
+                if (!(magnitude < LARGEST_PAIRED))
+                    return false;
+                float &own = most[panel][i % PANEL];
+                own = magnitude > own ? magnitude : own;
+            }
+    for (int lane = 0; lane < PANEL; ++lane)
+        if (most[0][lane] > MOST_UNLIKE * most[1][lane] || most[1][lane] > MOST_UNLIKE * most[0][lane])
+            return false;
+    return true;
+}
+
+// Bytes of a stage's weights: the blocks of the input and the recurrent term, and behind them, for every pair of either,
+// whether it is of a size.
+inline size_t strassen_block_count(const matrix_stage &stage) { return matrix_weight_count(stage) / 4 * STRASSEN_BLOCKS; }
+inline size_t strassen_size(const matrix_stage &stage)
+{
+    return (strassen_block_count(stage) + stage.panels) * sizeof(float);
+}
+
+// Where that of the first pair of the term is.
+inline size_t sizes_of_pairs(const matrix_stage &stage, const matrix_term &term)
+{
+    return strassen_block_count(stage) + (&term == &stage.input ? 0 : stage.panels / 2);
+}
 
 // T: the kernel's weights.
 template <class T> void pack_strassen_term(float *to, const matrix_packing &k, const matrix_term &term)
@@ -35,6 +69,7 @@ template <class T> void pack_strassen_term(float *to, const matrix_packing &k, c
         pack_matrix_panel<T>(second, k, term, pair * 2 + 1);
         memcpy(blocks + B22 * block, second + block, block * sizeof *blocks);
         memcpy(second + block, first + block, block * sizeof *blocks);
+        to[sizes_of_pairs(*k.stage, term) + pair] = are_panels_of_a_size(blocks, block);
         for (size_t i = 0; i < block; ++i) {
             const float b11 = blocks[B11 * block + i], b12 = blocks[B12 * block + i];
             const float b21 = blocks[B21 * block + i], b22 = blocks[B22 * block + i];
@@ -55,29 +90,40 @@ template <class T> void derive_strassen_panels(void *to, const void *context)
         pack_strassen_term<T>(static_cast<float *>(to), k, *term);
 }
 
-// Rows of an operand [depth / 4][rows][4]. `scratch`: rows * 4 floats.
-inline bool are_of_a_size(const float *values, uint32_t depth, size_t rows, float *scratch)
-{
-    memset(scratch, 0, rows * 4 * sizeof *scratch);
-    for (uint32_t slice = 0; slice < depth / 4; ++slice)
-        for (size_t i = 0; i < rows * 4; i += LANES) {
-            // As integers magnitudes are ordered like numbers, and those of NaN come last.
-            const vi magnitude = (vi)load(values + slice * rows * 4 + i) & 0x7fffffff, most = (vi)load(scratch + i);
-            store(scratch + i, select(magnitude > most, (vf)magnitude, (vf)most));
-        }
+// The largest values of rows, those of the first and the second half of the depth each by themselves.
+struct row_sizes {
     float least = __builtin_inff(), most = 0.0f;
-    for (size_t row = 0; row < rows; ++row) {
-        float own = 0.0f;
-        for (int i = 0; i < 4; ++i) {
-            const float value = scratch[row * 4 + i];
-            if (!(value < 1e30f))
-                return false;
-            own = value > own ? value : own;
+
+    // Half of an operand [depth / 4][rows][4]. `scratch`: rows * 4 floats. False: not a number, or too large.
+    bool add(const float *values, uint32_t slices, size_t rows, float *scratch)
+    {
+        memset(scratch, 0, rows * 4 * sizeof *scratch);
+        for (uint32_t slice = 0; slice < slices; ++slice)
+            for (size_t i = 0; i < rows * 4; i += LANES) {
+                // As integers magnitudes are ordered like numbers, and those of NaN come last.
+                const vi magnitude = (vi)load(values + slice * rows * 4 + i) & 0x7fffffff, own = (vi)load(scratch + i);
+                store(scratch + i, select(magnitude > own, (vf)magnitude, (vf)own));
+            }
+        for (size_t row = 0; row < rows; ++row) {
+            float own = 0.0f;
+            for (int i = 0; i < 4; ++i) {
+                const float value = scratch[row * 4 + i];
+                if (!(value < LARGEST_PAIRED))
+                    return false;
+                own = value > own ? value : own;
+            }
+            least = own < least ? own : least;
+            most = own > most ? own : most;
         }
-        least = own < least ? own : least;
-        most = own > most ? own : most;
+        return true;
     }
-    return most <= MOST_UNLIKE * least;
+};
+
+inline bool are_rows_of_a_size(const float *values, uint32_t depth, size_t rows, float *scratch)
+{
+    row_sizes sizes;
+    return sizes.add(values, depth / 8, rows, scratch) && sizes.add(values + depth / 2 * rows, depth / 8, rows, scratch)
+           && sizes.most <= MOST_UNLIKE * sizes.least;
 }
 
 // A share of the sides' depth / 8 slices.
@@ -100,6 +146,7 @@ inline void add_strassen_sides(float *sides, const float *values, uint32_t depth
 // A pair of panels by all rows, added to what the sums begin with.
 struct strassen_product {
     const float *weights, *values, *sides;
+    bool is_alike;              // whether the panels are of a size
     const float *next;          // weights of the next pair
     uint32_t depth;
     size_t rows;                // of the values; even
