@@ -69,28 +69,35 @@ template <int TAPS> TWIN_INLINE void restore_tile(const float *products, int vec
     }
 }
 
-// Announces a tile that will be finished soon.
+// Announces row y of a tile that will be finished soon.
+template <class Cell>
+TWIN_INLINE void fetch_row(const Cell &cell, const image_plan &plan, const tile_place &at, int y, const panel &outputs,
+                           int group)
+{
+    strip where = {size_t(at.y + y) * plan.width + at.x, at.image * cell.params.slices, 0, 0, 0};
+    set_slices(where, outputs, group);
+    if (at.y + y < int(plan.height))
+        cell.fetch(where);
+}
+
 template <class Cell>
 inline void fetch_tile(const Cell &cell, const image_plan &plan, uint32_t tile, const panel &outputs)
 {
     const tile_place at = place_of_tile(plan, tile);
     for (int group = 0; group < outputs.groups(Cell::GATES); ++group)
-        for (int y = at.y; y < at.y + TILE && y < int(plan.height); ++y) {
-            strip where = {size_t(y) * plan.width + at.x, at.image * cell.params.slices, 0, 0, 0};
-            set_slices(where, outputs, group);
-            cell.fetch(where);
-        }
+        for (int y = 0; y < TILE; ++y)
+            fetch_row(cell, plan, at, y, outputs, group);
 }
 
 template <class Cell, int TAPS>
-inline void finish_tile(const Cell &cell, const image_plan &plan, uint32_t tile, const panel &outputs,
+inline void finish_tile(const Cell &cell, const image_plan &plan, uint32_t tile, uint32_t next, const panel &outputs,
                         const float *products)
 {
     vf sums[VECTORS + 1][TILE * TILE];      // one more: vectors of narrow panels are read beyond their end
     restore_tile<TAPS>(products, int(outputs.vectors), sums);
     if (outputs.width < LANES)
         sums[outputs.vectors][0] = vf{};
-    const tile_place at = place_of_tile(plan, tile);
+    const tile_place at = place_of_tile(plan, tile), after = place_of_tile(plan, next);
     const int rows = int(plan.height) - at.y < TILE ? int(plan.height) - at.y : int(TILE);
     const int columns = int(plan.width) - at.x < TILE ? int(plan.width) - at.x : int(TILE);
     for (int group = 0; group < outputs.groups(Cell::GATES); ++group) {
@@ -98,13 +105,16 @@ inline void finish_tile(const Cell &cell, const image_plan &plan, uint32_t tile,
         auto gates = sums_of_group<Cell::GATES>(plan, outputs, group, first, TILE * TILE * LANES, LANES);
         strip where = {0, at.image * cell.params.slices, 0, 0, 0};
         set_slices(where, outputs, group);
-        for (int y = 0; y < rows; ++y)
+        for (int y = 0; y < rows; ++y) {
+            // All at once would be waited for.
+            fetch_row(cell, plan, after, y, outputs, group);
             for (int x = 0; x < columns; x += TEXELS) {
                 gates.first = size_t(y * TILE + x) * LANES;
                 where.index = size_t(at.y + y) * plan.width + at.x + x;
                 where.pixels = columns - x < TEXELS ? columns - x : int(TEXELS);
                 cell.finish(gates, where);
             }
+        }
     }
 }
 
@@ -144,10 +154,9 @@ void run_winograd(const image_plan &plan, const msl_twin_call *call, size_t item
         fetch_tile(cell, plan, first, outputs);
         multiply_points<Cell>(plan, outputs, int(count), values, value_step, products);
         for (uint32_t t = 0; t < count; ++t) {
-            if (t + 1 < count)
-                fetch_tile(cell, plan, first + t + 1, outputs);
+            const uint32_t tile = first + t, next = t + 1 < count ? tile + 1 : tile;
             if (!is_marked[t])
-                finish_tile<Cell, TAPS>(cell, plan, first + t, outputs, products + t * product_step(plan, outputs));
+                finish_tile<Cell, TAPS>(cell, plan, tile, next, outputs, products + t * product_step(plan, outputs));
         }
     }
     for (uint32_t t = 0; t < count; ++t)
