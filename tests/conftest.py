@@ -65,7 +65,8 @@ def each_build(
 ) -> Iterator[mps.MTLDevice]:
     """A device whose kernels are, one test after the other, of every build that this machine can run.
 
-    Each build has a device object of its own, for a device object remembers the pipelines it has made.
+    Each build has a device object of its own, for a device object remembers the pipelines it has made. A test may
+    change how many threads it has.
     """
     environment = {"MPSRNN_VALIDATION": "0", "MPSRNN_KERNELS": ""} | KERNEL_BUILDS[request.param]
     if not _can_run(environment.get("MPSRNN_ISA", "")):
@@ -77,8 +78,11 @@ def each_build(
     has_twins = request.param in ("x86-64-v3", "x86-64-v4") or (
         request.param == "baseline" and platform.machine() in ("aarch64", "arm64")
     )
+    made = _devices_by_build[request.param]
+    threads = made.number_of_threads
     with oracle.tiled() if has_twins else nullcontext():
-        yield _devices_by_build[request.param]
+        yield made
+    made.number_of_threads = threads
 
 
 @pytest.fixture

@@ -53,3 +53,17 @@ def assert_same_states(a: mps.MPSRNNRecurrentMatrixState, b: mps.MPSRNNRecurrent
     """Check that two states are equal to the bit."""
     for x, y in zip(parts(a), parts(b), strict=True):
         assert_same_bits(x, y)
+
+
+def predict_with_all_threads(
+    device: mps.MTLDevice, network: mps.MPSRNNMatrixInferenceLayer, x: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Predict with one thread, and check that more make the same bits."""
+    device.number_of_threads = 1
+    expected, state = network.predict(x, return_state=True)
+    for count in (2, 3, 5):
+        device.number_of_threads = count
+        found, last = network.predict(x, return_state=True)
+        assert_same_bits(found, expected)
+        assert_same_states(last, state)
+    return expected

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import mpsrnn_cy as mps
 import oracle
-from matrices import assert_same_bits, assert_same_states, layer
+from matrices import assert_same_bits, layer, predict_with_all_threads
 from matrix_stacks import gru, inputs, lstm, single_gate
 from matrix_strategies import MatrixCase
 from test_matrix_layer_values import check, run
@@ -34,14 +34,6 @@ each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 PAIRED = SHAPES["paired rows"]
 
 
-@pytest.fixture(autouse=True)
-def threads(each_build: mps.MTLDevice) -> Iterator[None]:
-    """Leave the device with as many threads as it had."""
-    count = each_build.number_of_threads
-    yield
-    each_build.number_of_threads = count
-
-
 def sequence(shape: tuple[int, int, int, int]) -> np.ndarray:
     channels, _, rows, steps = shape
     return np.random.default_rng(7).standard_normal((steps, rows, channels)).astype(np.float32)
@@ -53,14 +45,7 @@ def test_bits_do_not_depend_on_the_threads(
     each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
 ) -> None:
     network = layer(each_build, [make(np.random.default_rng(3), *shape[:2])])
-    x = sequence(shape)
-    each_build.number_of_threads = 1
-    expected, state = network.predict(x, return_state=True)
-    for count in (2, 3, 5):
-        each_build.number_of_threads = count
-        found, last = network.predict(x, return_state=True)
-        assert_same_bits(found, expected)
-        assert_same_states(last, state)
+    predict_with_all_threads(each_build, network, sequence(shape))
 
 
 @each_cell

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 import conversion
 import mpsrnn_cy as mps
 import oracle
-from matrices import assert_same_bits, assert_same_states, layer
+from matrices import assert_same_bits, layer, predict_with_all_threads
 from matrix_stacks import STACKS, gru, lstm, single_gate
 from matrix_strategies import MatrixCase, random_state
 from test_matrix_layer_values import Run, check
@@ -24,14 +24,6 @@ each_stack = pytest.mark.parametrize("name", STACKS)
 
 # By time step: a batch that stays, one that dwindles to a single row, and one of several blocks.
 ROWS = {"four": [4, 4, 4], "dwindling": [29, 29, 17, 6, 1, 1], "blocks": [390, 390]}
-
-
-@pytest.fixture(autouse=True)
-def threads(each_build: mps.MTLDevice) -> Iterator[None]:
-    """Leave the device with as many threads as it had."""
-    count = each_build.number_of_threads
-    yield
-    each_build.number_of_threads = count
 
 
 @pytest.fixture
@@ -120,13 +112,7 @@ def test_bits_depend_on_neither_threads_nor_batch_nor_cuts(each_build: mps.MTLDe
     network = layer(each_build, [make(np.random.default_rng(3), 100, 150)])
     network.options = REDUCED
     x = np.random.default_rng(5).standard_normal((7, 64, 100)).astype(np.float32)
-    each_build.number_of_threads = 1
-    expected, state = network.predict(x, return_state=True)
-    for count in (2, 3, 5):
-        each_build.number_of_threads = count
-        found, last = network.predict(x, return_state=True)
-        assert_same_bits(found, expected)
-        assert_same_states(last, state)
+    expected = predict_with_all_threads(each_build, network, x)
     assert_same_bits(network.predict(x[:, 5:14]), expected[:, 5:14])
     first, middle = network.predict(x[:3], return_state=True)
     assert_same_bits(np.concatenate([first, network.predict(x[3:], middle)]), expected)

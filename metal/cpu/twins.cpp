@@ -1,14 +1,4 @@
 // The table of twins for the instruction set that this is compiled for; TWIN_TABLE is its name.
-#if defined(__AVX2__)
-#pragma GCC diagnostic push
-#if !defined(__clang__)
-// GCC's own header initialises vectors with themselves, and GCC warns of it.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 #include "matrix_run.h"
 #include "tile_by_tile.h"
 

@@ -4,8 +4,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
-#if defined(__AVX2__)
+#if defined(__FMA__)
+#pragma GCC diagnostic push
+#if !defined(__clang__)
+// GCC's own header initialises vectors with themselves, and GCC warns of it.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 #define TWIN_INLINE inline __attribute__((always_inline))

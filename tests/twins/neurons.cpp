@@ -1,14 +1,4 @@
 // The neurons and the fused cells of the twins, applied to arrays of a multiple of MULTIPLE elements.
-#if defined(__FMA__)
-#pragma GCC diagnostic push
-#if !defined(__clang__)
-// GCC's own header initialises vectors with themselves, and GCC warns of it.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
 #include "matrix_lstm.h"
 
 using namespace twin;
