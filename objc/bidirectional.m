@@ -82,7 +82,7 @@ static mpsrnn_status prepare_both(bidirectional *b, mpsrnn_error *error)
     if (status == MPSRNN_STATUS_OK) {
         status = prepare(&b->backward, error);
     }
-    return status == MPSRNN_STATUS_OK ? mcy_command_open_encoder(b->forward.command, error) : status;
+    return status == MPSRNN_STATUS_OK ? mcy_command_open_encoder(b->forward.command, MTLDispatchTypeSerial, error) : status;
 }
 
 static void encode_combination(const bidirectional *b)

@@ -100,6 +100,13 @@ mpsrnn_status mcy_command_add_completion(mpsrnn_command handle, mpsrnn_completio
     return status;
 }
 
+static void end_encoder(MCYCommand *command)
+{
+    [command->encoder endEncoding];
+    [command->encoder release];
+    command->encoder = nil;
+}
+
 static mpsrnn_status commit(MCYCommand *command, bool will_wait, mpsrnn_error *error)
 {
     mpsrnn_status status = MPSRNN_STATUS_OK;
@@ -107,9 +114,7 @@ static mpsrnn_status commit(MCYCommand *command, bool will_wait, mpsrnn_error *e
     if (command->committed) {
         status = mcy_fail(error, MPSRNN_STATUS_BAD_ARGUMENT, "the command buffer is already committed");
     } else {
-        [command->encoder endEncoding];
-        [command->encoder release];
-        command->encoder = nil;
+        end_encoder(command);
         command->committed = YES;
         if (will_wait) {
             mcy_commit_before_waiting(command->metal);
@@ -129,10 +134,14 @@ mpsrnn_status mcy_command_commit(mpsrnn_command handle, mpsrnn_error *error)
     return status;
 }
 
-mpsrnn_status mcy_command_open_encoder(MCYCommand *command, mpsrnn_error *error)
+mpsrnn_status mcy_command_open_encoder(MCYCommand *command, MTLDispatchType type, mpsrnn_error *error)
 {
+    if (command->encoder && command->dispatch_type != type) {
+        end_encoder(command);
+    }
     if (!command->encoder) {
-        command->encoder = [[command->metal computeCommandEncoder] retain];
+        command->encoder = [[command->metal computeCommandEncoderWithDispatchType:type] retain];
+        command->dispatch_type = type;
     }
     return command->encoder ? MPSRNN_STATUS_OK
                             : mcy_fail(error, MPSRNN_STATUS_INTERNAL, "the command buffer made no encoder");

@@ -61,7 +61,7 @@ static mpsrnn_status encode_sequence(mcy_sequence *q, mpsrnn_error *error)
         status = mcy_sequence_prepare(q, error);
     }
     if (status == MPSRNN_STATUS_OK) {
-        status = mcy_command_open_encoder(q->command, error);
+        status = mcy_command_open_encoder(q->command, MTLDispatchTypeSerial, error);
     }
     if (status == MPSRNN_STATUS_OK) {
         mcy_sequence_encode(q);

@@ -1,7 +1,7 @@
 /* Bidirectional sequences: the forward layers are one stack, the backward layers another. Neither way to combine them
  * takes a dispatch of its own: a concatenation is two views of each destination, and a sum is made by the last layer of
  * the backward stack, from the float32 results of the forward one. */
-#import "shim.h"
+#import "matrix_sequence.h"
 #include <stdlib.h>
 
 typedef struct {
@@ -80,13 +80,71 @@ static mpsrnn_status prepare(mcy_matrix_sequence *q, mpsrnn_error *error)
     return status == MPSRNN_STATUS_OK ? mcy_matrix_sequence_prepare(q, error) : status;
 }
 
+static bool takes_one_dispatch_each(const mcy_matrix_sequence *q)
+{
+    for (size_t l = 0; l < q->cell_count; ++l) {
+        if (!mcy_matrix_takes_one_dispatch(q, l)) {
+            return false;
+        }
+    }
+    return q->cell_count > 0;
+}
+
+/* Time steps that are dispatches of their own have to follow one another. */
+static bool can_overlap(const bidirectional *b)
+{
+    return takes_one_dispatch_each(&b->forward) && takes_one_dispatch_each(&b->backward);
+}
+
 static mpsrnn_status prepare_both(bidirectional *b, mpsrnn_error *error)
 {
     mpsrnn_status status = prepare(&b->forward, error);
     if (status == MPSRNN_STATUS_OK) {
         status = prepare(&b->backward, error);
     }
-    return status == MPSRNN_STATUS_OK ? mcy_command_open_encoder(b->forward.command, error) : status;
+    if (status == MPSRNN_STATUS_OK) {
+        const MTLDispatchType type = can_overlap(b) ? MTLDispatchTypeConcurrent : MTLDispatchTypeSerial;
+        status = mcy_command_open_encoder(b->forward.command, type, error);
+    }
+    return status;
+}
+
+static void encode_one(const mcy_matrix_sequence *q)
+{
+    if (q->cell_count > 0) {
+        mcy_matrix_sequence_encode(q);
+    }
+}
+
+/* Layer by layer of either stack at the same time, but for the sum of both. */
+static void encode_abreast(const bidirectional *b)
+{
+    const mcy_matrix_sequence *forward = &b->forward, *backward = &b->backward;
+    const size_t last = backward->cell_count - 1;
+    const size_t last_turn = backward->addend && last < forward->cell_count ? forward->cell_count : last;
+    mcy_matrix_sequence_use_resources(forward);
+    mcy_matrix_sequence_use_resources(backward);
+    for (size_t turn = 0; turn <= last_turn || turn < forward->cell_count; ++turn) {
+        [forward->command->encoder memoryBarrierWithScope:MTLBarrierScopeBuffers];
+        if (turn < forward->cell_count) {
+            mcy_matrix_sequence_encode_layer(forward, turn);
+        }
+        if (turn < last) {
+            mcy_matrix_sequence_encode_layer(backward, turn);
+        } else if (turn == last_turn) {
+            mcy_matrix_sequence_encode_layer(backward, last);
+        }
+    }
+}
+
+static void encode(const bidirectional *b)
+{
+    if (can_overlap(b)) {
+        encode_abreast(b);
+    } else {
+        encode_one(&b->forward);
+        encode_one(&b->backward);
+    }
 }
 
 static void destroy(bidirectional *b)
@@ -127,11 +185,8 @@ mpsrnn_status mcy_matrix_layer_encode_bidirectional(mpsrnn_matrix_layer handle, 
     if (status == MPSRNN_STATUS_OK) {
         pthread_mutex_lock(&q.command->lock);
         status = prepare_both(&b, error);
-        if (status == MPSRNN_STATUS_OK && b.forward.cell_count > 0) {
-            mcy_matrix_sequence_encode(&b.forward);
-        }
-        if (status == MPSRNN_STATUS_OK && b.backward.cell_count > 0) {
-            mcy_matrix_sequence_encode(&b.backward);
+        if (status == MPSRNN_STATUS_OK) {
+            encode(&b);
         }
         pthread_mutex_unlock(&q.command->lock);
     }

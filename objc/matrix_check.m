@@ -1,6 +1,6 @@
 /* What must hold of a sequence of matrices before the kernels follow its pointers. Python has checked with better
  * words; this keeps a caller of the contract from undefined behaviour. */
-#import "shim.h"
+#import "matrix_sequence.h"
 
 static mpsrnn_status check_steps(const mcy_matrix_sequence *q, mpsrnn_error *error)
 {

@@ -88,7 +88,7 @@ static mpsrnn_status encode(MCYCommand *command, const mpsrnn_matrix *from, cons
         status = mcy_matrix_copies_prepare(copies, command->device, error);
     }
     if (status == MPSRNN_STATUS_OK) {
-        status = mcy_command_open_encoder(command, error);
+        status = mcy_command_open_encoder(command, MTLDispatchTypeSerial, error);
     }
     if (status == MPSRNN_STATUS_OK) {
         mcy_memory_use(command->encoder, mcy_matrix_memory(from), NO);

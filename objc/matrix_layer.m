@@ -1,5 +1,5 @@
 /* A layer over matrices: its cells, and their sequences. */
-#import "shim.h"
+#import "matrix_sequence.h"
 #include <stdlib.h>
 
 @implementation MCYMatrixLayer
@@ -95,7 +95,7 @@ static mpsrnn_status encode_sequence(mcy_matrix_sequence *q, mpsrnn_error *error
         status = mcy_matrix_sequence_prepare(q, error);
     }
     if (status == MPSRNN_STATUS_OK) {
-        status = mcy_command_open_encoder(q->command, error);
+        status = mcy_command_open_encoder(q->command, MTLDispatchTypeSerial, error);
     }
     if (status == MPSRNN_STATUS_OK) {
         mcy_matrix_sequence_encode(q);

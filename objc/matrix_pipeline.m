@@ -1,5 +1,5 @@
 /* Which pipeline runs a cell over a sequence of matrices. */
-#import "shim.h"
+#import "matrix_sequence.h"
 #include <stdio.h>
 
 uint32_t mcy_matrix_rows_per_thread(const mcy_matrix_sequence *q)

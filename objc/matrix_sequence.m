@@ -6,7 +6,7 @@
  *
  * A sequence is prepared before anything is encoded: all memory is made and all pipelines compiled, so that a failure
  * leaves the command buffer as it was. */
-#import "shim.h"
+#import "matrix_sequence.h"
 #import "platform.h"
 #include <stdlib.h>
 
@@ -276,7 +276,7 @@ static void use_record(const mcy_matrix_sequence *q, const mcy_matrix_record *re
 }
 
 /* Every buffer that the table points into. */
-static void use_resources(const mcy_matrix_sequence *q)
+void mcy_matrix_sequence_use_resources(const mcy_matrix_sequence *q)
 {
     use_matrices(q, q->sources, NO);
     use_matrices(q, q->destinations, YES);
@@ -322,7 +322,13 @@ static void dispatch_run(const mcy_matrix_sequence *q, const mpsrnn_matrix_run *
     mcy_command_dispatch_threadgroups(q->command, width, rows / block + (rows % block != 0), threads);
 }
 
-static void encode_layer(const mcy_matrix_sequence *q, size_t layer)
+bool mcy_matrix_takes_one_dispatch(const mcy_matrix_sequence *q, size_t layer)
+{
+    return q->cells[layer]->output_channels <= MPSRNN_SEQUENCE_CHANNELS
+           || mcy_spreads_threadgroups(q->pipelines[layer]);
+}
+
+void mcy_matrix_sequence_encode_layer(const mcy_matrix_sequence *q, size_t layer)
 {
     const mcy_cell *cell = q->cells[layer];
     const uint32_t slices = slices_of(q, layer);
@@ -335,7 +341,7 @@ static void encode_layer(const mcy_matrix_sequence *q, size_t layer)
     for (uint32_t i = 0; i < phases; ++i) {
         bind_stage(q, cell, i);
     }
-    if (cell->output_channels <= MPSRNN_SEQUENCE_CHANNELS || mcy_spreads_threadgroups(q->pipelines[layer])) {
+    if (mcy_matrix_takes_one_dispatch(q, layer)) {
         const mpsrnn_matrix_run run = { 0, count, 0, phases };
         dispatch_run(q, &run, q->rows, 1, slices < MPSRNN_SEQUENCE_THREADS ? slices : MPSRNN_SEQUENCE_THREADS);
         return;
@@ -352,8 +358,8 @@ static void encode_layer(const mcy_matrix_sequence *q, size_t layer)
 
 void mcy_matrix_sequence_encode(const mcy_matrix_sequence *q)
 {
-    use_resources(q);
+    mcy_matrix_sequence_use_resources(q);
     for (size_t l = 0; l < q->cell_count; ++l) {
-        encode_layer(q, l);
+        mcy_matrix_sequence_encode_layer(q, l);
     }
 }

@@ -1,8 +1,8 @@
 /* What the files of the training layer know of each other. */
 #ifndef MCY_TRAINING_H
 #define MCY_TRAINING_H
-#import "shim.h"
 #import "matrix_copy.h"
+#import "matrix_sequence.h"
 
 /* ---- training_layer.m ---- */
 

@@ -96,7 +96,7 @@ static mpsrnn_status run(forward *f, mpsrnn_error *error)
         status = prepare(f, error);
     }
     if (status == MPSRNN_STATUS_OK) {
-        status = mcy_command_open_encoder(f->sequence.command, error);
+        status = mcy_command_open_encoder(f->sequence.command, MTLDispatchTypeSerial, error);
     }
     if (status == MPSRNN_STATUS_OK) {
         encode(f);

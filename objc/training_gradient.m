@@ -278,7 +278,7 @@ static mpsrnn_status run(mcy_gradient *g, mpsrnn_error *error)
         status = prepare(g, error);
     }
     if (status == MPSRNN_STATUS_OK) {
-        status = mcy_command_open_encoder(g->command, error);
+        status = mcy_command_open_encoder(g->command, MTLDispatchTypeSerial, error);
     }
     if (status == MPSRNN_STATUS_OK) {
         encode(g);

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import conversion
 import mpsrnn_cy as mps
 import oracle
-from matrices import assert_same_bits, layer, predict_with_all_threads
+from matrices import assert_same_bits, blanks, layer, matrices, predict_with_all_threads
 from matrix_stacks import gru, inputs, lstm, single_gate
 from matrix_strategies import MatrixCase
 from test_matrix_layer_values import check, run
@@ -128,3 +129,39 @@ def test_inputs_of_two_sizes_keep_the_bounds_of_ordinary_products(each_build: mp
     for x in case.sequence:
         x[:, :small] *= 1e-3
     check(case, run(each_build, case))
+
+
+@pytest.mark.parametrize("mode", mps.MPSRNNBidirectionalCombineMode)
+@pytest.mark.parametrize("layers", [1, 2])
+def test_both_directions_at_once_are_what_each_is_alone(
+    each_build: mps.MTLDevice, mode: mps.MPSRNNBidirectionalCombineMode, layers: int
+) -> None:
+    units, rows, steps = 40, 2, 9
+    rng = np.random.default_rng(3)
+    stacks = [[make(rng, units, units) for _ in range(layers)] for make in (lstm, gru)]
+    x = rng.standard_normal((steps, rows, units)).astype(np.float32)
+    ahead, behind = (layer(each_build, cells) for cells in stacks)
+    each_build.number_of_threads = 1
+    first, second = ahead.predict(x), behind.predict(x[::-1])[::-1]
+    descriptors = [[conversion.descriptor(cell) for cell in cells] for cells in stacks]
+    for descriptor in descriptors[1]:
+        descriptor.layer_sequence_direction = mps.MPSRNNSequenceDirection.BACKWARD
+    both = mps.MPSRNNMatrixInferenceLayer(each_build, [*descriptors[0], *descriptors[1]])
+    both.bidirectional_combine_mode = mode
+    for each_build.number_of_threads in (1, 2, 3, 5):
+        joined = blanks(each_build, (rows,) * steps, 2 * units if mode == mode.CONCATENATE else units)
+        apart = blanks(each_build, (rows,) * steps, units)
+        command = each_build.make_command_queue().make_command_buffer()
+        both.encode_bidirectional_sequence(
+            command, matrices(each_build, x), joined, apart if mode == mode.NONE else None
+        )
+        command.commit()
+        command.wait_until_completed()
+        found, other = (np.stack([matrix.to_numpy() for matrix in results]) for results in (joined, apart))
+        if mode == mode.ADD:
+            assert_same_bits(found, first + second)
+        elif mode == mode.CONCATENATE:
+            assert_same_bits(found, np.concatenate([first, second], 2))
+        else:
+            assert_same_bits(found, first)
+            assert_same_bits(other, second)

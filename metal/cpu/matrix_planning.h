@@ -179,6 +179,7 @@ inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const m
     }
     const uint64_t most = plan.walks_apart ? plan.blocks : step / STEP_SHARE < panels ? step / STEP_SHARE : panels;
     out->items = most > 1 ? size_t(most) : 1;
+    out->meetings = plan.walks_apart ? 0 : size_t(run.last_step - run.first_step) * plan.stage_count;
     out->cost = step * (run.last_step - run.first_step) / MULTIPLICATIONS_PER_NANOSECOND + 1;
 }
 

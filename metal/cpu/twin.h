@@ -21,6 +21,7 @@ struct msl_plan {
     size_t items;                   /* of a twin with a crew: the most threads that it has work for */
     size_t workspace;               /* bytes that a thread needs while it runs items, aligned to a cache line */
     size_t shared;                  /* bytes that a crew has together, aligned likewise */
+    size_t meetings;                /* of a crew; 0: its members share out what depends on nothing else */
     uint64_t cost;                  /* nanoseconds that one thread would take, roughly; 0: unknown. Small work does not
                                      * wake up threads, and a crew waits for no thread longer than it can gain by it. */
     uint64_t words[MSL_PLAN_WORDS]; /* the twin's own */

@@ -49,7 +49,8 @@ struct pm_command_buffer_job {
 - (BOOL)keepResource:(id)resource;
 /* A copy that lives until the commands have run; NULL without memory. */
 - (void *)keepBytes:(const void *)bytes length:(size_t)length;
-- (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch;
+- (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch
+              overlaps:(BOOL)overlaps;      /* the dispatch before it, which may still run */
 - (void)encoderDidEnd;
 @end
 

@@ -9,20 +9,11 @@
 #import "compute_encoder.h"
 #import "copies.h"
 #import "error.h"
-#import "executor.h"
+#import "recorded_dispatch.h"
 #import "thread.h"
-#import "twin_executor.h"
 #import "violation.h"
 
 NSString *const MTLCommandBufferErrorDomain = @"MTLCommandBufferErrorDomain";
-
-struct pm_recorded_dispatch {
-    struct pm_recorded_dispatch *next;
-    const struct msl_kernel *kernel;
-    const struct msl_twin *twin;
-    const uint32_t *constants;
-    struct msl_dispatch dispatch;
-};
 
 static CFTimeInterval now(void)
 {
@@ -169,13 +160,24 @@ static void run_job(struct pm_job *job)
 
 - (id<MTLComputeCommandEncoder>)computeCommandEncoder
 {
+    return [self computeCommandEncoderWithDispatchType:MTLDispatchTypeSerial];
+}
+
+- (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDispatchType:(MTLDispatchType)dispatchType
+{
     if ([self status] != MTLCommandBufferStatusNotEnqueued || _openEncoder) {
         pm_command_buffer_misuse(self, "computeCommandEncoder: %s",
                                  _openEncoder ? "the encoder before it has not ended; endEncoding comes first"
                                               : "the command buffer is already committed");
         return nil;
     }
-    _openEncoder = [[PMComputeCommandEncoder alloc] initWithCommandBuffer:self device:_device];
+    if (dispatchType > MTLDispatchTypeConcurrent) {
+        pm_command_buffer_misuse(self, "computeCommandEncoderWithDispatchType: type %lu; serial (0) or concurrent (1) "
+                                 "expected", dispatchType);
+        return nil;
+    }
+    const BOOL isConcurrent = dispatchType == MTLDispatchTypeConcurrent;
+    _openEncoder = [[PMComputeCommandEncoder alloc] initWithCommandBuffer:self device:_device concurrent:isConcurrent];
     return [_openEncoder autorelease];
 }
 
@@ -209,7 +211,7 @@ static void run_job(struct pm_job *job)
     return copy;
 }
 
-- (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch
+- (void)recordFunction:(PMFunction *)function dispatch:(const struct msl_dispatch *)dispatch overlaps:(BOOL)overlaps
 {
     struct pm_recorded_dispatch *recorded = malloc(sizeof *recorded);
     if (!recorded) {
@@ -219,6 +221,7 @@ static void run_job(struct pm_job *job)
     /* Threads that meet need stacks, which threads of ours keep for the next time. */
     _needsOwnThread |= ![function twin] && [function kernel]->run_thread != NULL;
     recorded->next = NULL;
+    recorded->overlaps = overlaps;
     recorded->kernel = [function kernel];
     recorded->twin = [function twin];
     recorded->constants = [function constantWords];
@@ -248,26 +251,29 @@ static void run_job(struct pm_job *job)
 
 /* ---- Running ---- */
 
-- (void)runDispatch:(struct pm_recorded_dispatch *)recorded
+- (void)noteViolationOf:(const struct pm_recorded_dispatch *)recorded
 {
-    const char *problem = NULL;
-    int error = 0;
-    struct pm_team *team = [_device team];
-    if (!recorded->twin
-        || !pm_execute_twin(team, recorded->twin, recorded->constants, &recorded->dispatch, &error, &problem)) {
-        error = pm_execute(team, recorded->kernel, &recorded->dispatch, &problem);
-    }
-    if (error) {
-        [self failToStart:"the device's threads; a smaller MPSRNN_NUM_THREADS needs fewer" error:error
-                   kernel:recorded->kernel];
-        return;
-    }
-    const char *violation = recorded->dispatch.violation;
+    const char *violation = recorded->dispatch.violation, *problem = recorded->problem;
     if (violation || problem) {
         char text[PM_MESSAGE_SIZE];
         snprintf(text, sizeof text, "kernel '%s': %s", recorded->kernel->name, violation ? violation : problem);
         [self failWithCode:violation ? MTLCommandBufferErrorPageFault : MTLCommandBufferErrorInternal text:text];
     }
+}
+
+/* Runs a dispatch, and perhaps some that may overlap it. Returns the first that is left. */
+- (struct pm_recorded_dispatch *)runFrom:(struct pm_recorded_dispatch *)first
+{
+    struct pm_recorded_dispatch *next;
+    const int error = pm_run_recorded([_device team], first, &next);
+    if (error) {
+        [self failToStart:"the device's threads; a smaller MPSRNN_NUM_THREADS needs fewer" error:error
+                   kernel:first->kernel];
+    }
+    for (const struct pm_recorded_dispatch *done = first; done != next && !_failed; done = done->next) {
+        [self noteViolationOf:done];
+    }
+    return next;
 }
 
 /* Handlers find the resources released and the outcome known; whoever waits finds the handlers done. */
@@ -291,8 +297,8 @@ static void run_job(struct pm_job *job)
 {
     __atomic_store_n(&_status, MTLCommandBufferStatusScheduled, __ATOMIC_RELEASE);
     _startTime = now();
-    for (struct pm_recorded_dispatch *recorded = _firstDispatch; recorded && !_failed; recorded = recorded->next) {
-        [self runDispatch:recorded];
+    for (struct pm_recorded_dispatch *recorded = _firstDispatch; recorded && !_failed;) {
+        recorded = [self runFrom:recorded];
     }
     _endTime = now();
     [self complete];

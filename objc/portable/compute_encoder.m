@@ -12,8 +12,10 @@ _Static_assert((int)MTLResourceUsageRead == MSL_ACCESS_READ && (int)MTLResourceU
 
 @implementation PMComputeCommandEncoder
 - (id)initWithCommandBuffer:(PMCommandBuffer *)commandBuffer device:(PMDevice *)device
+                 concurrent:(BOOL)isConcurrent
 {
     self = [super initWithDevice:device];
+    _isConcurrent = isConcurrent;
     _commandBuffer = [commandBuffer retain];
     return self;
 }
@@ -286,6 +288,20 @@ static BOOL product_fits(MTLSize size, NSUInteger limit)
     _dispatch.threads_per_threadgroup[0] = (uint32_t)threadsPerThreadgroup.width;
     _dispatch.threads_per_threadgroup[1] = (uint32_t)threadsPerThreadgroup.height;
     _dispatch.threads_per_threadgroup[2] = (uint32_t)threadsPerThreadgroup.depth;
-    [_commandBuffer recordFunction:[_pipeline function] dispatch:&_dispatch];
+    [_commandBuffer recordFunction:[_pipeline function] dispatch:&_dispatch overlaps:_overlaps];
+    _overlaps = _isConcurrent;
+}
+
+- (void)memoryBarrierWithScope:(MTLBarrierScope)scope
+{
+    if (![self check:"memoryBarrierWithScope" index:0 count:1]) {
+        return;
+    }
+    if (scope == 0 || (scope & ~(NSUInteger)(MTLBarrierScopeBuffers | MTLBarrierScopeTextures))) {
+        pm_command_buffer_misuse(_commandBuffer,
+                                 "memoryBarrierWithScope: scope %lu; buffers (1), textures (2) or both expected", scope);
+        return;
+    }
+    _overlaps = NO;
 }
 @end

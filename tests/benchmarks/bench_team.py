@@ -27,16 +27,21 @@ SIZES = {"matrix 128": (128, 1, None), "matrix 512": (512, 1, None), "image 64x6
 BUSY = "import os\nos.sched_setaffinity(0, {{{}}})\nwhile os.getppid() == {}:\n    pass"
 
 
-def make_layer(device: mps.MTLDevice, name: str) -> tuple[mps.MPSRNNInferenceLayer, NDArray[np.float32]]:
-    """An LSTM layer of one of `SIZES`, and a sequence for it."""
-    channels, window, side = SIZES[name]
-    rng = np.random.default_rng(0)
+def make_descriptor(channels: int, window: int, rng: np.random.Generator) -> mps.MPSLSTMDescriptor:
     descriptor = mps.MPSLSTMDescriptor.create_lstm_descriptor(channels, channels)
     scale = (2 * channels * window * window) ** -0.5
     for gate in GATES:
         for kind in ("input", "recurrent"):
             weights = scale * rng.standard_normal((channels, window, window, channels))
             setattr(descriptor, f"{gate}_{kind}_weights", mps.ArrayDataSource(weights.astype(np.float32)))
+    return descriptor
+
+
+def make_layer(device: mps.MTLDevice, name: str) -> tuple[mps.MPSRNNInferenceLayer, NDArray[np.float32]]:
+    """An LSTM layer of one of `SIZES`, and a sequence for it."""
+    channels, window, side = SIZES[name]
+    rng = np.random.default_rng(0)
+    descriptor = make_descriptor(channels, window, rng)
     if side is None:
         x = rng.standard_normal((50, 1, channels))
         return mps.MPSRNNMatrixInferenceLayer(device, [descriptor]), x.astype(np.float32)
@@ -128,6 +133,38 @@ def test_two_processes_are_together_no_slower_than_in_turn(name: str) -> None:
     ratio = float(np.median(ratios))
     print(f"\n{name} in two processes: together they take {ratio:.2f} of the time in turn")
     assert ratio < 1.1
+
+
+def test_two_threads_take_a_direction_each(device: mps.MTLDevice) -> None:
+    """Nearly twice as fast, where the meetings of a crew would cost a fifth of what it gains."""
+    units, steps = 128, 100
+    rng = np.random.default_rng(0)
+    descriptors = [make_descriptor(units, 1, rng) for _ in range(2)]
+    descriptors[1].layer_sequence_direction = mps.MPSRNNSequenceDirection.BACKWARD
+    layer = mps.MPSRNNMatrixInferenceLayer(device, descriptors)
+    layer.bidirectional_combine_mode = mps.MPSRNNBidirectionalCombineMode.CONCATENATE
+    sources = [
+        mps.MPSMatrix.from_numpy(device, rng.standard_normal((1, units)).astype(np.float32)) for _ in range(steps)
+    ]
+    destinations = [mps.MPSMatrix.from_numpy(device, np.zeros((1, 2 * units), np.float32)) for _ in range(steps)]
+    queue = device.make_command_queue()
+    before = device.number_of_threads
+    least = {1: np.inf, 2: np.inf}
+    try:
+        for turn in range(600):
+            # Some runs with as many threads in a row: so none has to be woken up.
+            threads = device.number_of_threads = 1 + turn // 10 % 2
+            command = queue.make_command_buffer()
+            layer.encode_bidirectional_sequence(command, sources, destinations)
+            start = time.perf_counter()
+            command.commit()
+            command.wait_until_completed()
+            least[threads] = min(least[threads], time.perf_counter() - start)
+    finally:
+        device.number_of_threads = before
+    ratio = least[2] / least[1]
+    print(f"\nboth directions of {units} units: two threads take {ratio:.2f} of the time of one")
+    assert ratio < 0.58
 
 
 def test_an_idle_library_uses_no_processor(device: mps.MTLDevice) -> None:

@@ -167,6 +167,31 @@ MISUSE(resource_after_end, "useResource: the encoder has already ended")
     s->encoder = nil;
 }
 
+MISUSE(barrier_without_scope, "memoryBarrierWithScope: scope 0; buffers (1), textures (2) or both expected")
+{
+    [s->encoder memoryBarrierWithScope:MTLBarrierScopeBuffers | MTLBarrierScopeTextures];
+    [s->encoder memoryBarrierWithScope:0];
+}
+
+MISUSE(barrier_scope_unknown, "memoryBarrierWithScope: scope 5; buffers")
+{
+    [s->encoder memoryBarrierWithScope:5];
+}
+
+MISUSE(barrier_after_end, "memoryBarrierWithScope: the encoder has already ended")
+{
+    [s->encoder endEncoding];
+    [s->encoder memoryBarrierWithScope:MTLBarrierScopeBuffers];
+    s->encoder = nil;
+}
+
+MISUSE(dispatch_type_unknown, "computeCommandEncoderWithDispatchType: type 2; serial (0) or concurrent (1) expected")
+{
+    [s->encoder endEncoding];
+    s->encoder = nil;
+    CHECK(![s->commandBuffer computeCommandEncoderWithDispatchType:2]);
+}
+
 MISUSE(threadgroup_memory_index, "setThreadgroupMemoryLength: index 31; 0 to 30 expected")
 {
     [s->encoder setThreadgroupMemoryLength:16 atIndex:31];

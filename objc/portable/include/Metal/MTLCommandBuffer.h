@@ -25,6 +25,11 @@ typedef NS_ENUM(NSUInteger, MTLCommandBufferError) {
     MTLCommandBufferErrorInvalidResource = 9
 };
 
+typedef NS_ENUM(NSUInteger, MTLDispatchType) {
+    MTLDispatchTypeSerial = 0,
+    MTLDispatchTypeConcurrent = 1
+};
+
 /* A block, by the public block ABI: void (^)(id<MTLCommandBuffer>). Its struct is in PortableMetal.h. */
 typedef struct PortableMetalBlock *MTLCommandBufferHandler;
 
@@ -37,6 +42,8 @@ typedef struct PortableMetalBlock *MTLCommandBufferHandler;
 @property (nonatomic, readonly) CFTimeInterval GPUStartTime;
 @property (nonatomic, readonly) CFTimeInterval GPUEndTime;
 - (id<MTLComputeCommandEncoder>)computeCommandEncoder;
+/* Dispatches of a concurrent encoder may run at the same time, up to the next barrier. */
+- (id<MTLComputeCommandEncoder>)computeCommandEncoderWithDispatchType:(MTLDispatchType)dispatchType;
 - (void)addCompletedHandler:(MTLCommandBufferHandler)block;
 - (void)commit;
 - (void)waitUntilCompleted;

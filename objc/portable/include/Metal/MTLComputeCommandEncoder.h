@@ -10,6 +10,11 @@ typedef NS_OPTIONS(NSUInteger, MTLResourceUsage) {
     MTLResourceUsageWrite = 1 << 1
 };
 
+typedef NS_OPTIONS(NSUInteger, MTLBarrierScope) {
+    MTLBarrierScopeBuffers = 1 << 0,
+    MTLBarrierScopeTextures = 1 << 1
+};
+
 @protocol MTLCommandEncoder <NSObject>
 @property (nonatomic, readonly) id<MTLDevice> device;
 @property (nonatomic, copy) NSString *label;
@@ -26,5 +31,7 @@ typedef NS_OPTIONS(NSUInteger, MTLResourceUsage) {
 /* Lets the dispatches that follow reach `resource` through pointers that they find in buffers. */
 - (void)useResource:(id<MTLResource>)resource usage:(MTLResourceUsage)usage;
 - (void)dispatchThreadgroups:(MTLSize)threadgroupsPerGrid threadsPerThreadgroup:(MTLSize)threadsPerThreadgroup;
+/* What is dispatched later sees what was written before. */
+- (void)memoryBarrierWithScope:(MTLBarrierScope)scope;
 @end
 #endif
