@@ -20,17 +20,25 @@ Make = Callable[..., oracle.Cell]
 FLOAT16, FLOAT32 = oracle.Format.FLOAT16, oracle.Format.FLOAT32
 
 each_cell = pytest.mark.parametrize("make", [single_gate, gru, lstm])
-# Channels in and out, rows, steps: one row and few, panels that are not full, and batches that are large enough for
-# sums of rows to be multiplied.
+# Channels in and out, rows, steps: one row and few, panels that are not full, so many units that a member of a crew has
+# something to begin with before a meeting, also where steps stop sharing their input's product, and batches that are
+# large enough for sums of rows to be multiplied.
 SHAPES = {
     "one row": (100, 100, 1, 7),
+    "one row, begun": (9, 140, 1, 390),
     "few rows": (3, 33, 5, 4),
+    "few rows in halves": (9, 140, 4, 5),
     "many rows": (24, 100, 130, 7),
     "more rows than a block": (8, 40, 771, 2),
     "paired rows": (256, 256, 32, 14),
 }
 # Sigmoid gates, and hyperbolic tangents for the rest.
 ONE_ROW = {"gru": gru, "gru-flipped": functools.partial(gru, memory=True, flip=True), "lstm": lstm}
+SEVERAL_TERMS = {
+    "gru": functools.partial(gru, memory=True),
+    "lstm": functools.partial(lstm, peepholes="full"),
+    "lstm-groups": functools.partial(lstm, peepholes="full", groups=2),
+}
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 PAIRED = SHAPES["paired rows"]
 
@@ -62,15 +70,23 @@ def test_bits_do_not_depend_on_where_a_sequence_is_cut(
 
 
 @each_cell
-@pytest.mark.parametrize("shape", [SHAPES["few rows"], SHAPES["many rows"]], ids=["few rows", "many rows"])
-def test_bits_do_not_depend_on_the_batch(
-    each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
-) -> None:
-    network = layer(each_build, [make(np.random.default_rng(3), *shape[:2])])
-    x = sequence(shape)
+@pytest.mark.parametrize("name", ["few rows", "few rows in halves", "many rows"])
+def test_bits_do_not_depend_on_the_batch(each_build: mps.MTLDevice, make: Make, name: str) -> None:
+    network = layer(each_build, [make(np.random.default_rng(3), *SHAPES[name][:2])])
+    x = sequence(SHAPES[name])
     together = network.predict(x)
     for rows in (slice(0, 1), slice(1, 3), slice(2, None)):
         assert_same_bits(network.predict(x[:, rows]), together[:, rows])
+
+
+@pytest.mark.parametrize("make", SEVERAL_TERMS.values(), ids=SEVERAL_TERMS)
+def test_what_is_begun_before_a_meeting_keeps_its_place_among_the_terms(each_build: mps.MTLDevice, make: Make) -> None:
+    """Cells with two recurrent terms, or a second stage that multiplies what the first has made."""
+    cells = [make(np.random.default_rng(5), 24, 128)]
+    case = MatrixCase(cells, inputs(cells, (1,) * 4), None)
+    network = layer(each_build, cells)
+    predict_with_all_threads(each_build, network, np.stack(case.sequence))
+    check(case, run(each_build, case))
 
 
 @pytest.mark.parametrize("destination", [FLOAT16, FLOAT32], ids=["half", "float"])

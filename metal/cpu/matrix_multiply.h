@@ -26,6 +26,9 @@ template <class W> struct matrix_product : matrix_factors<W> {
     const float *start;
     size_t start_step;
     float *sums;
+    uint32_t block;             // products that are added up by themselves, and then to the sum; a multiple of four
+    const float *begun;         // of one row: the sums of the block that begins with product `begun_at`; may be absent
+    uint32_t begun_at;
 };
 
 // Cache lines that are wanted when the products are done, and that are fetched meanwhile, one now and then: all at once
@@ -247,9 +250,9 @@ TWIN_INLINE narrow load_narrow(const half_bits *from)
 }
 
 // The block of the depth that begins with product `k`.
-template <class W> matrix_factors<W> depth_block_of(const matrix_factors<W> &p, uint32_t k)
+template <class W> matrix_factors<W> depth_block_of(const matrix_factors<W> &p, uint32_t k, uint32_t block)
 {
-    const uint32_t depth = p.depth - k < DEPTH_BLOCK ? p.depth - k : uint32_t(DEPTH_BLOCK);
+    const uint32_t depth = p.depth - k < block ? p.depth - k : block;
     return {p.weights + size_t(k) * PANEL, p.values + k / 4 * p.slice_step, p.slice_step, depth};
 }
 
@@ -257,8 +260,8 @@ template <int V, class W>
 void multiply_by_vectors(const matrix_product<W> &p, size_t rows, float *scratch, wanted_lines &wanted)
 {
     add_sums ending = {p.start, p.start_step, p.sums};
-    for (uint32_t k = 0; k < p.depth; k += DEPTH_BLOCK) {
-        const matrix_factors<W> block = depth_block_of<W>(p, k);
+    for (uint32_t k = 0; k < p.depth; k += p.block) {
+        const matrix_factors<W> block = depth_block_of<W>(p, k, p.block);
         multiply_block<V>(block, rows, scratch, ending, block.weights + size_t(block.depth) * PANEL, wanted);
         ending = {p.sums, PANEL, p.sums};
     }
@@ -279,53 +282,95 @@ void multiply_many(const matrix_product<W> &p, size_t rows, uint32_t vectors, fl
 TWIN_INLINE vf load_weights(const float *from, vf) { return load(from); }
 TWIN_INLINE narrow load_weights(const half_bits *from, narrow) { return load_narrow(from); }
 
-// One row by COUNT neighbouring panels, whose sums lie `sums_step` floats apart: enough sums at a time to hide how long
-// an addition takes. The values lie side by side.
-template <class V, int COUNT, class W>
-TWIN_INLINE void multiply_row_by(const matrix_product<W> &p, size_t sums_step)
+// Adds products [begin, end) of one row by COUNT neighbouring panels: enough sums at a time to hide how long an addition
+// takes. The values lie side by side.
+template <class V, int COUNT, int PARTS, class W>
+TWIN_INLINE void add_row(const matrix_product<W> &p, uint32_t begin, uint32_t end, V (&sum)[COUNT][PARTS])
 {
-    enum { WIDTH = sizeof(V) / sizeof(float), PARTS = PANEL / WIDTH };
+    enum { WIDTH = PANEL / PARTS };
     const W *weights[COUNT];
     for (int i = 0; i < COUNT; ++i)
-        weights[i] = p.weights + size_t(p.depth) * PANEL * i;
+        weights[i] = p.weights + (size_t(p.depth) * i + begin) * PANEL;
+#pragma GCC unroll 4
+    for (uint32_t k = begin; k < end; ++k) {
+        const V value = p.values[k] - V{};
+#pragma GCC unroll 2
+        for (int i = 0; i < COUNT; ++i) {
+#pragma GCC unroll 8
+            for (int v = 0; v < PARTS; ++v)
+                sum[i][v] += load_weights(weights[i] + v * WIDTH, V{}) * value;
+            weights[i] += PANEL;
+        }
+    }
+}
+
+template <class V> TWIN_INLINE V load_as(const float *from)
+{
+    V to;
+    memcpy(&to, from, sizeof to);
+    return to;
+}
+
+// The sums of COUNT panels lie `sums_step` floats apart.
+template <class V, int COUNT, class W> void multiply_row_by(const matrix_product<W> &p, size_t sums_step)
+{
+    enum { WIDTH = sizeof(V) / sizeof(float), PARTS = PANEL / WIDTH };
     const float *start = p.start;
     size_t start_step = p.start_step;
-    for (uint32_t begin = 0; begin < p.depth; begin += DEPTH_BLOCK) {
-        const uint32_t end = p.depth - begin < DEPTH_BLOCK ? p.depth : begin + DEPTH_BLOCK;
+    for (uint32_t begin = 0; begin < p.depth; begin += p.block) {
         V sum[COUNT][PARTS] = {};
-#pragma GCC unroll 4
-        for (uint32_t k = begin; k < end; ++k) {
-            const V value = p.values[k] - V{};
+        if (p.begun && begin == p.begun_at) {
 #pragma GCC unroll 2
-            for (int i = 0; i < COUNT; ++i) {
+            for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 8
                 for (int v = 0; v < PARTS; ++v)
-                    sum[i][v] += load_weights(weights[i] + v * WIDTH, V{}) * value;
-                weights[i] += PANEL;
-            }
+                    sum[i][v] = load_as<V>(p.begun + PANEL * i + v * WIDTH);
+        } else {
+            add_row(p, begin, p.depth - begin < p.block ? p.depth : begin + p.block, sum);
         }
 #pragma GCC unroll 2
         for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 8
             for (int v = 0; v < PARTS; ++v) {
-                V before;
-                memcpy(&before, start + start_step * i + v * WIDTH, sizeof before);
-                before += sum[i][v];
-                memcpy(p.sums + sums_step * i + v * WIDTH, &before, sizeof before);
+                const V after = load_as<V>(start + start_step * i + v * WIDTH) + sum[i][v];
+                memcpy(p.sums + sums_step * i + v * WIDTH, &after, sizeof after);
             }
         start = p.sums;
         start_step = sums_step;
     }
 }
 
-inline void multiply_row(const matrix_product<float> &p, uint32_t panels, size_t sums_step)
+// The sums of the block of products that begins with `begin`, by themselves.
+template <class V, int COUNT, class W> void begin_row_by(const matrix_product<W> &p, uint32_t begin, float *to)
 {
-    panels == 2 ? multiply_row_by<vf, 2>(p, sums_step) : multiply_row_by<vf, 1>(p, sums_step);
+    enum { WIDTH = sizeof(V) / sizeof(float), PARTS = PANEL / WIDTH };
+    V sum[COUNT][PARTS] = {};
+    add_row(p, begin, p.depth - begin < p.block ? p.depth : begin + p.block, sum);
+#pragma GCC unroll 2
+    for (int i = 0; i < COUNT; ++i)
+#pragma GCC unroll 8
+        for (int v = 0; v < PARTS; ++v)
+            memcpy(to + PANEL * i + v * WIDTH, &sum[i][v], sizeof sum[i][v]);
 }
 
-inline void multiply_row(const matrix_product<half_bits> &p, uint32_t panels, size_t sums_step)
+// What weights are multiplied as, a row at a time.
+template <class W> struct row_vector {
+    typedef vf type;
+};
+template <> struct row_vector<half_bits> {
+    typedef narrow type;
+};
+
+template <class W> void multiply_row(const matrix_product<W> &p, uint32_t panels, size_t sums_step)
 {
-    panels == 2 ? multiply_row_by<narrow, 2>(p, sums_step) : multiply_row_by<narrow, 1>(p, sums_step);
+    typedef typename row_vector<W>::type vector;
+    panels == 2 ? multiply_row_by<vector, 2>(p, sums_step) : multiply_row_by<vector, 1>(p, sums_step);
+}
+
+template <class W> void begin_row(const matrix_product<W> &p, uint32_t panels, uint32_t begin, float *to)
+{
+    typedef typename row_vector<W>::type vector;
+    panels == 2 ? begin_row_by<vector, 2>(p, begin, to) : begin_row_by<vector, 1>(p, begin, to);
 }
 
 } // namespace twin

@@ -22,6 +22,7 @@ struct matrix_term {
     size_t first;
     uint32_t depth;             // 0: absent
     uint32_t group_outputs;     // channels that read the same group of inputs
+    uint32_t block;             // products of a sum that are added up by themselves
     uint32_t index;             // among the kernel's terms
     matrix_operand operand;
 };
@@ -50,6 +51,7 @@ struct matrix_plan {
     bool packs_alone;           // each member packs the whole input for itself, and has it in its own workspace
     bool pairs_rows;            // multiplies by Strassen's algorithm where the values allow it
     size_t input, input_sides, sides;
+    size_t begun;               // where in the workspace are the sums of what a row begins with before a meeting
     size_t own_shared;          // where in the workspace of a member that walks apart is what others share
     size_t operands[OPERANDS][2];
 };
@@ -58,6 +60,12 @@ static_assert(sizeof(matrix_plan) <= sizeof(msl_plan::words), "a plan must fit")
 TWIN_INLINE const matrix_plan &matrix_plan_of(const msl_plan *plan)
 {
     return *reinterpret_cast<const matrix_plan *>(plan->words);
+}
+
+// The stage that makes what a term multiplies.
+TWIN_INLINE const matrix_stage &maker_of(const matrix_plan &plan, matrix_operand operand)
+{
+    return plan.stages[operand == OPERAND_OUTPUT ? plan.stage_count - 1 : 0];
 }
 
 TWIN_INLINE const mpsrnn_matrix_run &matrix_run_of(const msl_twin_call *call)

@@ -22,6 +22,7 @@ inline bool add_matrix_term(matrix_term &to, matrix_stage &stage, const mpsrnn_c
     const mpsrnn_term &term = p.terms[index];
     const bool is_grouped = term.group_source_slices != term.source_slices;
     to.first = *total;
+    to.block = DEPTH_BLOCK;
     to.index = index;
     to.operand = operand;
     // Weights and values are zero for inputs that there are not.
@@ -55,6 +56,26 @@ bool plan_matrix_stage(matrix_stage &stage, int index, bool is_bfloat, const msl
             return false;
     }
     return true;
+}
+
+// Products of a sum that are worth adding up by themselves, and weights that stay in the caches though half of them are
+// read at a time.
+enum { LEAST_BLOCK = 64, BLOCKED_WEIGHTS = 3 << 16 };
+
+// Of a small cell's recurrent products those with half of the previous output, or of what else the step has made, are
+// added up by themselves: one of two threads can begin with what it has made itself, and meet the other later. Of a
+// larger cell a meeting weighs little.
+inline void block_matrix_terms(matrix_plan &plan)
+{
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
+        for (uint32_t i = 0; i < plan.stages[s].term_count; ++i) {
+            matrix_term &term = plan.stages[s].terms[i];
+            const matrix_stage &maker = maker_of(plan, term.operand);
+            const uint32_t half = maker.panels / 2 * maker.panel_channels;
+            const size_t weights = size_t(term.depth) * plan.stages[s].panels * PANEL;
+            if (half >= LEAST_BLOCK && term.group_outputs == UINT32_MAX && weights <= BLOCKED_WEIGHTS)
+                term.block = half;
+        }
 }
 
 // Rows and products of a sum that make the sums of halves worth their while.
@@ -164,6 +185,11 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
     const size_t halves = plan.pairs_rows ? size_t(plan.chunk_rows + 1) / 2 * PANEL : 0;
     out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
     out->workspace += plan.packs_alone ? input * sizeof(float) : 0;
+    plan.begun = out->workspace / sizeof(float);
+    uint32_t panels = 0;
+    for (uint32_t s = 0; s < plan.stage_count && plan.rows == 1; ++s)
+        panels = plan.stages[s].panels > panels ? plan.stages[s].panels : panels;
+    out->workspace += size_t(panels) * PANEL * sizeof(float);
     plan.own_shared = out->workspace / sizeof(float);
     out->workspace += plan.walks_apart ? total * sizeof(float) : 0;
 }
@@ -229,6 +255,7 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     for (uint32_t s = 0; s < plan.stage_count; ++s)
         if (!plan_matrix_stage<Cell>(plan.stages[s], int(s), plan.is_bfloat, call))
             return false;
+    block_matrix_terms(plan);
     plan_matrix_blocks(plan, rows, call);
     const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
     plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;

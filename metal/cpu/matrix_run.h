@@ -2,18 +2,15 @@
 // what depends on the step before. Each member makes the panels that fall to it.
 #ifndef TWIN_MATRIX_RUN_H
 #define TWIN_MATRIX_RUN_H
-#include "matrix_member.h"
+#include "matrix_stages.h"
 
 namespace {
 namespace twin {
 
-// Bytes of weights after which the sums of a row might leave the nearest caches before they are finished.
-enum { FINISHED_AFTER = 256 << 10 };
-
 // W: the elements of the panels.
-template <class Cell, class W> class matrix_walk : public matrix_member<Cell, W> {
+template <class Cell, class W> class matrix_walk : public matrix_stages<Cell, W> {
 public:
-    using matrix_member<Cell, W>::matrix_member;
+    using matrix_stages<Cell, W>::matrix_stages;
 
     // Walks the sequence for all rows, or for those of every `step`th block from the first on. Returns early if the crew
     // does.
@@ -28,10 +25,10 @@ public:
     }
 
 private:
-    typedef matrix_member<Cell, W> knowledge;
+    typedef matrix_stages<Cell, W> knowledge;
     using typename knowledge::operand_value;
+    using typename knowledge::made_operands;
     using knowledge::plan;
-    using knowledge::cell;
     using knowledge::params;
     using knowledge::steps;
     using knowledge::run;
@@ -40,20 +37,22 @@ private:
     using knowledge::scratch;
     using knowledge::input;
     using knowledge::weights;
-    using knowledge::channel_rows;
     using knowledge::base;
     using knowledge::is_last_block;
-    using knowledge::rows_of_block;
     using knowledge::running;
     using knowledge::operand;
     using knowledge::pack_state;
-    using knowledge::place_in;
     using knowledge::pack_input;
     using knowledge::sums_of;
     using knowledge::bias_of;
     using knowledge::first_input;
     using knowledge::reads_same_inputs;
     using knowledge::start_sums;
+    using knowledge::operands_after;
+    using knowledge::begin_stage;
+    using knowledge::run_stage;
+    using knowledge::want;
+    using knowledge::finish;
 
     bool walk_block()
     {
@@ -84,15 +83,26 @@ private:
         uint32_t first = 0;
         for (uint32_t t = c.begin; t < c.end; ++t) {
             for (uint32_t s = 0; s < plan.stage_count; ++s) {
-                if (!run_stage(c, t, int(s), first))
+                if (!plan.pairs_rows)
+                    run_stage(c, t, int(s), first);
+                else if (!run_pairs(c, t, int(s), first))
                     return false;
                 const bool is_last = is_last_block && t + 1 == run.last_step && s + 1 == plan.stage_count;
-                if (!is_last && !msl_meet(member))
+                if (!is_last && !meet_and_begin(t, int(s)))
                     return false;
             }
             first += running(t);
         }
         return true;
+    }
+
+    // A meeting after a stage of a step. While the others are still to come, begins with what comes next.
+    bool meet_and_begin(uint32_t t, int s)
+    {
+        const bool is_over = uint32_t(s) + 1 == plan.stage_count;
+        if (msl_arrive(member) && plan.rows == 1 && (!is_over || t + 1 < run.last_step))
+            begin_stage(t + is_over, is_over ? 0 : s + 1);
+        return msl_leave(member);
     }
 
     // Prepares an operand for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
@@ -150,9 +160,11 @@ private:
     }
 
     // A stage of a step, where rows are paired. False: the crew goes on without us.
-    bool run_pairs(const chunk &c, const matrix_stage_step &in, uint32_t t, uint32_t first) const
+    bool run_pairs(const chunk &c, uint32_t t, int s, uint32_t first) const
     {
-        const matrix_stage &stage = plan.stages[in.stage];
+        const matrix_stage &stage = plan.stages[s];
+        const made_operands made = operands_after(t);
+        const matrix_stage_step in = {steps[t], s, stage.panel_channels, made.after};
         const uint32_t pairs = stage.panels / 2;
         const float *values = reinterpret_cast<const float *>(operand(stage.terms[0].operand, t));
         const bool has_state = in.table.state_rows != 0;
@@ -166,7 +178,7 @@ private:
             p.values = values;
             p.sides = shared + plan.sides;
             p.rows = plan.rows;
-            // To and fro, as below.
+            // To and fro, as in run_stage.
             const bool is_last = i + 1 == own.end;
             p.next = is_last ? p.weights : t % 2 ? p.weights - weights_of_pair(stage.terms[0])
                                                  : p.weights + weights_of_pair(stage.terms[0]);
@@ -195,7 +207,7 @@ private:
             const operand_value *values = reinterpret_cast<const operand_value *>(input);
             matrix_product<W> p = {weights[s] + term.first + size_t(panel) * term.depth * PANEL,
                                    values + first_input(stage, term, panel) * size_t(c.rows),
-                                   size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel)};
+                                   size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel), term.block};
             if (c.rows == 1) {
                 p.start_step = MPSRNN_CHANNEL_ROWS * PANEL;
                 multiply_row(p, pair, PANEL);
@@ -205,163 +217,6 @@ private:
             }
             panel += pair;
         }
-    }
-
-    // One stage of one step, whose rows begin with row `first` of the chunk. False: the crew goes on without us.
-    bool run_stage(const chunk &c, uint32_t t, int s, uint32_t first) const
-    {
-        const matrix_stage &stage = plan.stages[s];
-        const share own = share_of(member, stage.panels);
-        void *after[OPERANDS];
-        for (int i = 0; i < OPERANDS; ++i)
-            after[i] = operand(i, t + 1);
-        const matrix_stage_step in = {steps[t], s, stage.panel_channels, after};
-        if (plan.pairs_rows)
-            return run_pairs(c, in, t, first);
-        if (plan.rows == 1 && member->count > 1)
-            fetch_row(stage, t);
-        // To and fro: what a step reads last is still in the cache when the next begins.
-        const bool is_reverse = t % 2;
-        const size_t panel_size = size_t(stage.terms[0].depth + stage.terms[1].depth) * PANEL * sizeof(W);
-        uint32_t unfinished = 0;
-        for (uint32_t done = 0; done < own.end - own.begin;) {
-            const uint32_t left = own.end - own.begin - done, pair = plan.rows == 1 && left > 1 ? 2 : 1;
-            const uint32_t panel = is_reverse ? own.end - done - pair : own.begin + done;
-            wanted_lines wanted;
-            if (plan.rows > 1)
-                want(c, in, first, panel, wanted);
-            add_terms(c, t, s, first, panel, pair, wanted);
-            done += pair;
-            unfinished += pair;
-            if (plan.rows > 1) {
-                finish(c, in, first, panel, panel + pair);
-            } else if (done == own.end - own.begin || unfinished * panel_size >= FINISHED_AFTER) {
-                const uint32_t lowest = is_reverse ? panel : panel + pair - unfinished;
-                finish_row(c, in, first, {lowest, lowest + unfinished});
-                unfinished = 0;
-            }
-        }
-        return true;
-    }
-
-    // What other members have made of the row, from their caches: at once, not line by line as the products get there.
-    void fetch_row(const matrix_stage &stage, uint32_t t) const
-    {
-        enum { LINE = 64 / sizeof(float) };
-        for (uint32_t i = 0; i < stage.term_count; ++i)
-            for (uint32_t k = 0; k < stage.terms[i].depth; k += LINE)
-                __builtin_prefetch(operand(stage.terms[i].operand, t) + k);
-    }
-
-    // Of many panels at once, for the cell is a long chain of dependent operations: others like it hide it.
-    void finish_row(const chunk &c, const matrix_stage_step &in, uint32_t first, share own) const
-    {
-        uint32_t panel = own.begin;
-        if (cell.is_plain(in.table)) {
-            const float *sums = sums_of(in.stage, c, 0) + size_t(first) * PANEL;
-            float *const *after = reinterpret_cast<float *const *>(in.after);
-            panel = cell.finish_row({in.table, in.stage, sums, size_t(c.rows) * PANEL, after}, panel, own.end);
-        }
-        finish(c, in, first, panel, own.end);
-    }
-
-    // Adds the recurrent products of `pair` panels, of the rows that have a state to multiply.
-    void add_terms(const chunk &c, uint32_t t, int s, uint32_t first, uint32_t panel, uint32_t pair,
-                   wanted_lines &wanted) const
-    {
-        const matrix_stage &stage = plan.stages[s];
-        const uint32_t stateful = rows_of_block(steps[t].state_rows), rows = running(t);
-        for (uint32_t i = 0; i < stage.term_count; ++i) {
-            const matrix_term &term = stage.terms[i];
-            // The new memory is a product's source of the second stage only; it is there for all rows.
-            const bool is_new = s == 1 && term.operand == OPERAND_MEMORY;
-            const uint32_t count = is_new || rows < stateful ? rows : stateful;
-            if (count == 0)
-                continue;
-            float *sums = sums_of(s, c, panel) + size_t(first) * PANEL;
-            const uint32_t input = first_input(stage, term, panel);
-            const operand_value *values = operand(term.operand, t + is_new) + input * plan.rows;
-            const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
-            matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums};
-            if (plan.rows > 1) {
-                multiply_many(p, count, vectors_of(stage, panel), scratch, wanted);
-            } else if (pair == 2 && reads_same_inputs(stage, term, panel)) {
-                p.start_step = size_t(c.rows) * PANEL;
-                multiply_row(p, 2, p.start_step);
-            } else {
-                for (uint32_t k = 0; k < pair; ++k) {
-                    multiply_row(p, 1, 0);
-                    p.weights += size_t(term.depth) * PANEL;
-                    p.start = p.sums += size_t(c.rows) * PANEL;
-                    p.values = operand(term.operand, t + is_new) + first_input(stage, term, panel + 1);
-                }
-            }
-        }
-    }
-
-    // What `finish` will read and write of a panel.
-    void want(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, wanted_lines &wanted) const
-    {
-        enum { LINE = 64 };
-        const matrix_stage &stage = plan.stages[in.stage];
-        const uint32_t rows = rows_of_block(in.table.rows), channel = panel * stage.panel_channels;
-        const float *sums = sums_of(in.stage, c, panel);
-        const size_t lines = size_t(plan.rows) * PANEL * sizeof *sums / LINE;
-        if (plan.pairs_rows) {
-            wanted.add(sums + place_in(c, first, 0) * PANEL, LINE, lines / 2);
-            wanted.add(sums + place_in(c, first, plan.rows / 2) * PANEL, LINE, lines / 2);
-        } else {
-            wanted.add(sums + first * PANEL, LINE, lines);
-        }
-        for (uint32_t v = 0; v < in.gate_step && channel + v < params.channels; v += LINE / sizeof(float))
-            cell.want(in, base, rows, channel + v, wanted);
-    }
-
-    // The same of a whole vector of a panel's channels, where all rows run. Those that are paired lie apart.
-    void finish_rows(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t v) const
-    {
-        const uint32_t rows = rows_of_block(in.table.rows), parts = plan.pairs_rows ? 2 : 1;
-        const uint32_t channel = panel * plan.stages[in.stage].panel_channels + v;
-        for (uint32_t r = 0; r < rows; r += rows / parts) {
-            const float *sums = sums_of(in.stage, c, panel) + place_in(c, first, r) * PANEL + v;
-            cell.finish_rows({&in, base + r, r, rows / parts, channel, in.table.state_rows != 0, sums});
-        }
-    }
-
-    // Makes of the sums of panels what the cell makes of them.
-    void finish(const chunk &c, const matrix_stage_step &in, uint32_t first, uint32_t panel, uint32_t end) const
-    {
-        enum { PARTS = 8 };
-        const matrix_stage &stage = plan.stages[in.stage];
-        const uint32_t stateful = rows_of_block(in.table.state_rows), rows = rows_of_block(in.table.rows);
-        const bool are_plain = cell.are_plain(in.table);
-        const matrix_stage_step last = {in.table, in.stage, stage.last_channels, in.after};
-        matrix_part parts[PARTS];
-        int count = 0;
-        for (; panel < end; ++panel) {
-            const float *sums = sums_of(in.stage, c, panel);
-            const float *own_rows = channel_rows[in.stage] + size_t(panel) * MPSRNN_CHANNEL_ROWS * PANEL;
-            const uint32_t channel = panel * stage.panel_channels;
-            const bool is_full = channels_of(stage, panel) == stage.panel_channels;
-            const matrix_stage_step &here = is_full ? in : last;
-            for (uint32_t v = 0; v < here.gate_step && channel + v < params.channels; v += LANES) {
-                const uint32_t left = params.channels - channel - v;
-                const lanes at = {channel + v, left < LANES ? int(left) : int(LANES)};
-                if (are_plain && is_full && at.count == LANES) {
-                    finish_rows(c, in, first, panel, v);
-                    continue;
-                }
-                for (uint32_t r = 0; r < rows || r < stateful; ++r) {
-                    parts[count++] = {&here, base + r, r, at, r < rows, r < stateful,
-                                      sums + place_in(c, first, r) * PANEL + v, own_rows + v};
-                    if (count == PARTS) {
-                        cell.finish(parts, count);
-                        count = 0;
-                    }
-                }
-            }
-        }
-        cell.finish(parts, count);
     }
 
 };

@@ -226,11 +226,11 @@ inline void multiply_half(const matrix_factors<float> &p, size_t rows, const flo
     const parked_sums &parking = ending;
     uint32_t k = 0;
     for (; p.depth - k > DEPTH_BLOCK; k += DEPTH_BLOCK) {
-        multiply_block<VECTORS>(depth_block_of(p, k), rows, nullptr, parking, p.weights + size_t(k + DEPTH_BLOCK) * PANEL,
-                       wanted);
+        multiply_block<VECTORS>(depth_block_of(p, k, DEPTH_BLOCK), rows, nullptr, parking,
+                                p.weights + size_t(k + DEPTH_BLOCK) * PANEL, wanted);
         ending.has_some = true;
     }
-    multiply_block<VECTORS>(depth_block_of(p, k), rows, nullptr, ending, next, wanted);
+    multiply_block<VECTORS>(depth_block_of(p, k, DEPTH_BLOCK), rows, nullptr, ending, next, wanted);
 }
 
 // `scratch`: rows / 2 * PANEL floats.
@@ -276,10 +276,10 @@ inline void multiply_ordinarily(const strassen_product &p, wanted_lines &wanted)
         for (int half = 0; half < 2; ++half) {
             const float *weights = p.weights + blocks[panel][half] * block;
             const float *values = p.values + half * (p.depth / 8 * step);
-            multiply_many<float>({weights, values, step, p.depth / 2, start[0], start_step, upper}, rows, VECTORS,
-                                 nullptr, wanted);
-            multiply_many<float>({weights, values + rows * 4, step, p.depth / 2, start[1], start_step, lower}, rows,
-                                 VECTORS, nullptr, wanted);
+            multiply_many<float>({weights, values, step, p.depth / 2, start[0], start_step, upper, DEPTH_BLOCK},
+                                 rows, VECTORS, nullptr, wanted);
+            multiply_many<float>({weights, values + rows * 4, step, p.depth / 2, start[1], start_step, lower,
+                                  DEPTH_BLOCK}, rows, VECTORS, nullptr, wanted);
             start[0] = upper;
             start[1] = lower;
             start_step = PANEL;

@@ -39,6 +39,8 @@ struct msl_crew_member {
     struct msl_crew *crew;          /* the device's */
     unsigned index, count;          /* which one of how many */
     void *workspace, *shared;       /* as the plan wants them; uninitialised */
+    uint32_t round, wanted;         /* the device's, and the next */
+    bool parts;
 };
 
 struct msl_twin {
@@ -64,9 +66,14 @@ const void *msl_derived(const struct msl_buffer *buffer, uint64_t key, size_t si
                         void (*fill)(void *to, const void *context), const void *context);
 
 /* Provided by the device: waits for all members of the crew; each then sees what the others have written. If one came
- * so late that the processor must be busy with something else, the crew goes on as its first member alone: `index` and
- * `count` may differ afterwards, and a member for whom this returns false returns from the twin at once. */
+ * so late that the processor must be busy with something else, the crew soon goes on as its first member alone: `count`
+ * may differ afterwards, and a member for whom this returns false returns from the twin at once. */
 bool msl_meet(struct msl_crew_member *member);
+
+/* The two halves of a meeting: tells that this member has come, and waits for the others. In between, if the first returns
+ * true, it may do what needs nothing of theirs, and change nothing but its workspace. */
+bool msl_arrive(struct msl_crew_member *member);
+bool msl_leave(struct msl_crew_member *member);
 
 #ifdef __cplusplus
 }

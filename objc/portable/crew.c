@@ -7,15 +7,16 @@ struct msl_crew {
     struct pm_task task;
     const struct pm_crew_work *work;
     void *shared;
-    unsigned count;                     /* of members; changed only by the last to arrive, before the round */
+    unsigned count;                     /* of members */
     uint64_t start;
-    uint64_t lost;                      /* nanoseconds that members have slept in meetings; guarded likewise */
+    uint64_t lost;                      /* nanoseconds that members have slept in meetings; changed, as the next, only by
+                                         * the last to arrive, before the round */
+    bool gives_up;                      /* the next meeting is the last */
 
     _Alignas(128) uint32_t enlisted;    /* atomic; members besides the caller, and whether the crew has started */
-    _Alignas(128) uint32_t arrived;     /* atomic; at the next meeting */
+    _Alignas(128) uint32_t arrived;     /* atomic; ARRIVAL for each at any meeting, and whether somebody is ASLEEP */
     _Alignas(128) uint32_t round;       /* atomic; meetings that have ended, the first being the start */
-    uint32_t sleepers;                  /* atomic; members that sleep until the round changes */
-    uint64_t asleep_since;              /* atomic; of the last of them */
+    _Alignas(128) uint64_t asleep_since;        /* atomic; when the last went to sleep until the round changes */
 };
 
 /* In a meeting it pays to look longer than elsewhere: the others are sure to come, and who sleeps there is a sign of
@@ -28,58 +29,92 @@ static const uint32_t STARTED = UINT32_C(1) << 31;
  * have worked for three quarters of the time are still ahead of one. */
 enum { TOLERATED_LOSS = 4 };
 
-static void wait_for_round(struct msl_crew *crew, uint32_t round)
+enum { ASLEEP = 1, ARRIVAL = 2 };
+
+/* Have so many come? Arrivals are counted from the start of the crew, modulo 2^31. */
+static bool have_come(uint32_t arrived, uint32_t wanted)
+{
+    return (int32_t)(arrived - wanted) >= 0;
+}
+
+/* Waits for the end of a round, which takes `wanted` arrivals. */
+static void wait_for_round(struct msl_crew *crew, uint32_t round, uint32_t wanted)
 {
     if (pm_spin_while_equal(&crew->round, round, MEETING_NANOSECONDS)) {
         return;
     }
     __atomic_store_n(&crew->asleep_since, pm_now(), __ATOMIC_RELAXED);
-    __atomic_fetch_add(&crew->sleepers, 1, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&crew->round, __ATOMIC_ACQUIRE) == round) {
-        pm_sleep_while_equal(&crew->round, round, 0);
+        if (have_come(__atomic_fetch_or(&crew->arrived, ASLEEP, __ATOMIC_ACQ_REL), wanted)) {
+            /* Whoever came last is about to end the round, and has not seen that we sleep. */
+            pm_spin_while_equal(&crew->round, round, MEETING_NANOSECONDS);
+        } else {
+            pm_sleep_while_equal(&crew->round, round, 0);
+        }
     }
-    __atomic_fetch_sub(&crew->sleepers, 1, __ATOMIC_RELAXED);
 }
 
-/* Lets the members go on that wait for the round, and whoever has enlisted. */
-static void end_round(struct msl_crew *crew, uint32_t round)
+/* Lets the members go on that wait for the round; `arrived` is what the last to arrive has found. */
+static void end_round(struct msl_crew *crew, uint32_t round, uint32_t arrived)
 {
-    __atomic_store_n(&crew->round, round + 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&crew->sleepers, __ATOMIC_SEQ_CST) > 0) {
+    if (arrived & ASLEEP) {
+        __atomic_fetch_and(&crew->arrived, ~(uint32_t)ASLEEP, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&crew->round, round + 1, __ATOMIC_RELEASE);
+    if (arrived & ASLEEP) {
         pm_wake_all(&crew->round);
     }
 }
 
-/* Is it better to go on alone? Asked by the last to arrive, for whom the others have waited. */
+/* Is it better to go on alone? Asked by the last to arrive, for whom others have slept. */
 static bool has_lost_too_much(struct msl_crew *crew)
 {
-    if (__atomic_load_n(&crew->sleepers, __ATOMIC_RELAXED) == 0) {
-        return false;
-    }
     const uint64_t now = pm_now();
     const uint64_t since = __atomic_load_n(&crew->asleep_since, __ATOMIC_RELAXED);
     crew->lost += MEETING_NANOSECONDS + (now > since ? now - since : 0);
     return crew->lost > (now - crew->start) / TOLERATED_LOSS;
 }
 
-bool msl_meet(struct msl_crew_member *member)
+bool msl_arrive(struct msl_crew_member *member)
+{
+    if (member->count == 1) {
+        return false;
+    }
+    struct msl_crew *crew = member->crew;
+    member->wanted += member->count * ARRIVAL;
+    const uint32_t arrived = __atomic_add_fetch(&crew->arrived, ARRIVAL, __ATOMIC_ACQ_REL);
+    if (have_come(arrived, member->wanted)) {
+        if ((arrived & ASLEEP) && has_lost_too_much(crew)) {
+            crew->gives_up = true;
+        }
+        end_round(crew, member->round, arrived);
+    }
+    return !member->parts;
+}
+
+/* A crew that gives up parts only at the next meeting, of which all know by then: whoever leaves does nothing after it has
+ * arrived there, and the first member, alone, may change what others have read. */
+bool msl_leave(struct msl_crew_member *member)
 {
     if (member->count == 1) {
         return true;
     }
-    struct msl_crew *crew = member->crew;
-    const uint32_t round = __atomic_load_n(&crew->round, __ATOMIC_RELAXED);
-    if (__atomic_add_fetch(&crew->arrived, 1, __ATOMIC_ACQ_REL) == member->count) {
-        __atomic_store_n(&crew->arrived, 0, __ATOMIC_RELAXED);
-        if (has_lost_too_much(crew)) {
-            crew->count = 1;
-        }
-        end_round(crew, round);
-    } else {
-        wait_for_round(crew, round);
+    if (member->parts && member->index > 0) {
+        return false;
     }
-    member->count = crew->count;
-    return member->index < member->count;
+    struct msl_crew *crew = member->crew;
+    wait_for_round(crew, member->round++, member->wanted);
+    if (member->parts) {
+        member->count = 1;
+    }
+    member->parts = crew->gives_up;
+    return true;
+}
+
+bool msl_meet(struct msl_crew_member *member)
+{
+    (void)msl_arrive(member);
+    return msl_leave(member);
 }
 
 /* A thread has come. Too late, and it leaves at once. */
@@ -94,8 +129,8 @@ static void join(struct pm_task *task)
     if (index > STARTED) {
         return;
     }
-    wait_for_round(crew, 0);
-    struct msl_crew_member member = {crew, index, crew->count, workspace, crew->shared};
+    wait_for_round(crew, 0, ARRIVAL);
+    struct msl_crew_member member = {crew, index, crew->count, workspace, crew->shared, 1, ARRIVAL, false};
     crew->work->run(crew->work->context, &member);
 }
 
@@ -164,7 +199,7 @@ static void gather(struct pm_team *team, struct msl_crew *crew, size_t most)
     }
     const uint32_t members = __atomic_fetch_or(&crew->enlisted, STARTED, __ATOMIC_ACQ_REL);
     crew->count = members + 1;
-    end_round(crew, 0);
+    end_round(crew, 0, __atomic_add_fetch(&crew->arrived, ARRIVAL, __ATOMIC_ACQ_REL));
     if (members < called) {
         now = pm_now();
         pause_crews(now + AFTER_ABSENCE * (now - crew->start));
@@ -181,7 +216,7 @@ static void run_crew(struct pm_team *team, struct msl_crew *crew, struct msl_cre
     pm_team_dismiss(team, &crew->task);
     const uint64_t now = pm_now();
     const uint64_t lost = crew->lost + (now - done > MEETING_NANOSECONDS ? now - done : 0);
-    if (first->count < count || lost > (now - crew->start) / TOLERATED_LOSS) {
+    if (crew->gives_up || lost > (now - crew->start) / TOLERATED_LOSS) {
         note_loss(now);
     } else if (count > 1) {
         note_success(now);
@@ -199,7 +234,7 @@ int pm_crew_run(struct pm_team *team, const struct pm_crew_work *work, const cha
         *problem = "no memory to work in";
         return 0;
     }
-    struct msl_crew_member first = {NULL, 0, 1, memory, memory + own};
+    struct msl_crew_member first = {.count = 1, .workspace = memory, .shared = memory + own, .round = 1, .wanted = ARRIVAL};
     if (most <= 1 || is_pausing()) {
         work->run(work->context, &first);
         return 0;

@@ -82,7 +82,8 @@ struct abreast {
 static void run_some(const void *context, struct msl_crew_member *member)
 {
     const struct abreast *all = context;
-    struct msl_crew_member alone = {NULL, 0, 1, member->workspace, (char *)member->workspace + all->own};
+    char *const own = member->workspace;
+    struct msl_crew_member alone = {.count = 1, .workspace = own, .shared = own + all->own};
     for (size_t i = member->index; i < all->count; i += member->count) {
         run_member(&all->runs[i], &alone);
     }

@@ -31,7 +31,8 @@ static void visit(const struct msl_dispatch *dispatch, const uint32_t threadgrou
 
 static const struct msl_kernel kernel = {.name = "visit", .run_threadgroup = visit};
 
-/* Members pass their values around: each adds what its neighbour had before the meeting. */
+/* Members pass their values around: each takes what its neighbour had before the meeting. While the others are still to
+ * come, it may look at what it has written itself. */
 static void relay(const void *context, struct msl_crew_member *member)
 {
     uint32_t *now = member->shared, *next = now + GROUPS;
@@ -40,9 +41,11 @@ static void relay(const void *context, struct msl_crew_member *member)
         now[i] = i;
     }
     for (uint32_t step = 0; step < *steps; ++step) {
-        if (!msl_meet(member)) {
+        const uint32_t own = msl_arrive(member) ? now[member->index] : UINT32_MAX;
+        if (!msl_leave(member)) {
             return;
         }
+        __atomic_fetch_add(&wrong_values, own != UINT32_MAX && own != now[member->index], __ATOMIC_RELAXED);
         for (uint32_t i = member->index; i < GROUPS; i += member->count) {
             next[i] = now[(i + 1) % GROUPS];
         }
