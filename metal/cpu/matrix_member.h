@@ -109,6 +109,11 @@ protected:
         return shared + plan.stages[stage].sums + size_t(panel) * c.rows * PANEL;
     }
 
+    TWIN_INLINE const W *weights_of(int stage, const matrix_term &term, uint32_t panel) const
+    {
+        return weights[stage] + term.first + size_t(panel) * term.depth * PANEL;
+    }
+
     TWIN_INLINE const float *bias_of(int stage, uint32_t panel) const
     {
         return channel_rows[stage] + (size_t(panel) * MPSRNN_CHANNEL_ROWS + MPSRNN_CHANNEL_BIAS) * PANEL;

@@ -282,12 +282,13 @@ void multiply_many(const matrix_product<W> &p, size_t rows, uint32_t vectors, fl
 TWIN_INLINE vf load_weights(const float *from, vf) { return load(from); }
 TWIN_INLINE narrow load_weights(const half_bits *from, narrow) { return load_narrow(from); }
 
-// Adds products [begin, end) of one row by COUNT neighbouring panels: enough sums at a time to hide how long an addition
-// takes. The values lie side by side.
+// Adds the block of products that begins with `begin`, of one row by COUNT neighbouring panels: enough sums at a time to
+// hide how long an addition takes. The values lie side by side.
 template <class V, int COUNT, int PARTS, class W>
-TWIN_INLINE void add_row(const matrix_product<W> &p, uint32_t begin, uint32_t end, V (&sum)[COUNT][PARTS])
+TWIN_INLINE void add_row(const matrix_product<W> &p, uint32_t begin, V (&sum)[COUNT][PARTS])
 {
     enum { WIDTH = PANEL / PARTS };
+    const uint32_t end = p.depth - begin < p.block ? p.depth : begin + p.block;
     const W *weights[COUNT];
     for (int i = 0; i < COUNT; ++i)
         weights[i] = p.weights + (size_t(p.depth) * i + begin) * PANEL;
@@ -326,7 +327,7 @@ template <class V, int COUNT, class W> void multiply_row_by(const matrix_product
                 for (int v = 0; v < PARTS; ++v)
                     sum[i][v] = load_as<V>(p.begun + PANEL * i + v * WIDTH);
         } else {
-            add_row(p, begin, p.depth - begin < p.block ? p.depth : begin + p.block, sum);
+            add_row(p, begin, sum);
         }
 #pragma GCC unroll 2
         for (int i = 0; i < COUNT; ++i)
@@ -345,7 +346,7 @@ template <class V, int COUNT, class W> void begin_row_by(const matrix_product<W>
 {
     enum { WIDTH = sizeof(V) / sizeof(float), PARTS = PANEL / WIDTH };
     V sum[COUNT][PARTS] = {};
-    add_row(p, begin, p.depth - begin < p.block ? p.depth : begin + p.block, sum);
+    add_row(p, begin, sum);
 #pragma GCC unroll 2
     for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 8

@@ -61,6 +61,7 @@ bool plan_matrix_stage(matrix_stage &stage, int index, bool is_bfloat, const msl
 // Products of a sum that are worth adding up by themselves, and weights that stay in the caches though half of them are
 // read at a time.
 enum { LEAST_BLOCK = 64, BLOCKED_WEIGHTS = 3 << 16 };
+static_assert(4 * DEPTH_BLOCK * DEPTH_BLOCK > BLOCKED_WEIGHTS, "half of what is blocked must be less than DEPTH_BLOCK");
 
 // Of a small cell's recurrent products those with half of the previous output, or of what else the step has made, are
 // added up by themselves: one of two threads can begin with what it has made itself, and meet the other later. Of a
@@ -146,6 +147,12 @@ inline uint32_t count_matrix_rows(const msl_twin_call *call, uint32_t slices)
     return most;
 }
 
+inline uint32_t most_panels(const matrix_plan &plan)
+{
+    const uint32_t first = plan.stages[0].panels, second = plan.stages[1].panels;
+    return first > second ? first : second;
+}
+
 // Lays out the shared memory.
 inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_call *call)
 {
@@ -186,10 +193,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
     out->workspace = (halves > DEPTH_BLOCK * PANEL ? halves : size_t(DEPTH_BLOCK) * PANEL) * sizeof(float);
     out->workspace += plan.packs_alone ? input * sizeof(float) : 0;
     plan.begun = out->workspace / sizeof(float);
-    uint32_t panels = 0;
-    for (uint32_t s = 0; s < plan.stage_count && plan.rows == 1; ++s)
-        panels = plan.stages[s].panels > panels ? plan.stages[s].panels : panels;
-    out->workspace += size_t(panels) * PANEL * sizeof(float);
+    out->workspace += plan.rows == 1 ? size_t(most_panels(plan)) * PANEL * sizeof(float) : 0;
     plan.own_shared = out->workspace / sizeof(float);
     out->workspace += plan.walks_apart ? total * sizeof(float) : 0;
 }
@@ -198,11 +202,9 @@ inline void estimate_matrix_work(const matrix_plan &plan, msl_plan *out, const m
 {
     const mpsrnn_matrix_run &run = matrix_run_of(call);
     uint64_t step = 0;
-    uint32_t panels = 1;
-    for (uint32_t s = 0; s < plan.stage_count; ++s) {
+    const uint32_t panels = most_panels(plan);
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
         step += uint64_t(matrix_weight_count(plan.stages[s])) * plan.rows * plan.blocks;
-        panels = plan.stages[s].panels > panels ? plan.stages[s].panels : panels;
-    }
     const uint64_t most = plan.walks_apart ? plan.blocks : step / STEP_SHARE < panels ? step / STEP_SHARE : panels;
     out->items = most > 1 ? size_t(most) : 1;
     out->meetings = plan.walks_apart ? 0 : size_t(run.last_step - run.first_step) * plan.stage_count;

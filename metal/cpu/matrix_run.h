@@ -37,6 +37,7 @@ private:
     using knowledge::scratch;
     using knowledge::input;
     using knowledge::weights;
+    using knowledge::weights_of;
     using knowledge::base;
     using knowledge::is_last_block;
     using knowledge::running;
@@ -205,7 +206,7 @@ private:
             }
             const uint32_t pair = c.rows == 1 && panel + 1 < own.end && reads_same_inputs(stage, term, panel) ? 2 : 1;
             const operand_value *values = reinterpret_cast<const operand_value *>(input);
-            matrix_product<W> p = {weights[s] + term.first + size_t(panel) * term.depth * PANEL,
+            matrix_product<W> p = {weights_of(s, term, panel),
                                    values + first_input(stage, term, panel) * size_t(c.rows),
                                    size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel), term.block};
             if (c.rows == 1) {

@@ -24,7 +24,7 @@ protected:
     using knowledge::steps;
     using knowledge::member;
     using knowledge::scratch;
-    using knowledge::weights;
+    using knowledge::weights_of;
     using knowledge::channel_rows;
     using knowledge::base;
     using knowledge::rows_of_block;
@@ -173,9 +173,8 @@ private:
         const matrix_term &term = stage.terms[0];
         for (uint32_t panel = begun.panels.begin; panel < begun.panels.end;) {
             const uint32_t pair = begun.panels.end - panel > 1 ? 2 : 1;
-            const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
-            begin_row<W>({from, values, 4, term.depth, nullptr, 0, nullptr, term.block, nullptr, 0}, pair, begun.first,
-                         begun_sums(panel));
+            begin_row<W>({weights_of(s, term, panel), values, 4, term.depth, nullptr, 0, nullptr, term.block, nullptr, 0},
+                         pair, begun.first, begun_sums(panel));
             panel += pair;
         }
     }
@@ -232,9 +231,8 @@ private:
             float *sums = sums_of(s, c, panel) + size_t(first) * PANEL;
             const uint32_t input = first_input(stage, term, panel);
             const operand_value *values = operand(term.operand, t + is_new(term, s)) + input * plan.rows;
-            const W *from = weights[s] + term.first + size_t(panel) * term.depth * PANEL;
-            matrix_product<W> p = {from, values, cell.operand_step, term.depth, sums, PANEL, sums, term.block,
-                                   i == 0 ? begun_sums(panel) : nullptr, begun.first};
+            matrix_product<W> p = {weights_of(s, term, panel), values, cell.operand_step, term.depth, sums, PANEL,
+                                   sums, term.block, i == 0 ? begun_sums(panel) : nullptr, begun.first};
             if (plan.rows > 1) {
                 multiply_many(p, count, vectors_of(stage, panel), scratch, wanted);
             } else if (pair == 2 && reads_same_inputs(stage, term, panel)) {
