@@ -50,7 +50,8 @@ struct matrix_plan {
     bool is_bfloat;             // multiplies bfloat16
     bool packs_alone;           // each member packs the whole input for itself, and has it in its own workspace
     bool pairs_rows;            // multiplies by Strassen's algorithm where the values allow it
-    size_t input, input_sides, sides;
+    size_t input, input_sides;
+    size_t sides;               // where in the workspace are those of what a stage multiplies
     size_t begun;               // where in the workspace are the sums of what a row begins with before a meeting
     size_t own_shared;          // where in the workspace of a member that walks apart is what others share
     size_t operands[OPERANDS][2];

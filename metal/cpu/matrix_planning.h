@@ -175,10 +175,8 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             plan.packed_rows[s] = reserve(matrix_row_count(stage));
         }
     }
-    if (plan.pairs_rows) {
+    if (plan.pairs_rows)
         plan.input_sides = reserve(size_t(p.input_channels) / 4 * STRASSEN_SIDES * plan.chunk_rows);
-        plan.sides = reserve(size_t(p.channels) / 4 * STRASSEN_SIDES * plan.rows);
-    }
     const size_t input = (size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4;
     plan.packs_alone = plan.rows == 1 && !plan.packs_weights && input <= PACKED_ALONE;
     plan.input = plan.packs_alone ? size_t(DEPTH_BLOCK) * PANEL : reserve(input);
@@ -194,6 +192,8 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
     out->workspace += plan.packs_alone ? input * sizeof(float) : 0;
     plan.begun = out->workspace / sizeof(float);
     out->workspace += plan.rows == 1 ? size_t(most_panels(plan)) * PANEL * sizeof(float) : 0;
+    plan.sides = out->workspace / sizeof(float);
+    out->workspace += plan.pairs_rows ? size_t(p.channels) / 4 * STRASSEN_SIDES * plan.rows * sizeof(float) : 0;
     plan.own_shared = out->workspace / sizeof(float);
     out->workspace += plan.walks_apart ? total * sizeof(float) : 0;
 }

@@ -74,20 +74,16 @@ private:
         if (c.begin == run.first_step)
             pack_state();
         pack_input(c);
-        bool is_paired = plan.pairs_rows;
+        bool is_paired = false;
         const bool waits = !plan.packs_alone || (c.begin == run.first_step && steps[c.begin].state_rows != 0);
-        if ((waits && !msl_meet(member))
-            || !add_sides(plan.input_sides, input, params.input_channels, c.rows, &is_paired))
+        if ((waits && !msl_meet(member)) || (plan.pairs_rows && !pair_input(c, &is_paired)))
             return false;
         for (uint32_t s = 0; s < plan.stage_count; ++s)
             plan.pairs_rows ? project_pairs(c, int(s), is_paired) : project(c, int(s));
         uint32_t first = 0;
         for (uint32_t t = c.begin; t < c.end; ++t) {
             for (uint32_t s = 0; s < plan.stage_count; ++s) {
-                if (!plan.pairs_rows)
-                    run_stage(c, t, int(s), first);
-                else if (!run_pairs(c, t, int(s), first))
-                    return false;
+                plan.pairs_rows ? run_pairs(c, t, int(s), first) : run_stage(c, t, int(s), first);
                 const bool is_last = is_last_block && t + 1 == run.last_step && s + 1 == plan.stage_count;
                 if (!is_last && !meet_and_begin(t, int(s)))
                     return false;
@@ -106,16 +102,26 @@ private:
         return msl_leave(member);
     }
 
-    // Prepares an operand for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
-    bool add_sides(size_t sides, const float *values, uint32_t depth, size_t rows, bool *is_paired) const
+    // Prepares the input for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
+    bool pair_input(const chunk &c, bool *is_paired) const
     {
-        if (!plan.pairs_rows)
-            return true;
-        *is_paired = are_rows_of_a_size(values, depth, rows, scratch);
+        const uint32_t depth = params.input_channels;
+        *is_paired = are_rows_of_a_size(input, depth, c.rows, scratch);
         if (!*is_paired)
             return true;
-        add_strassen_sides(shared + sides, values, depth, rows, share_of(member, depth / 8));
+        add_strassen_sides(shared + plan.input_sides, input, depth, c.rows, share_of(member, depth / 8));
         return msl_meet(member);
+    }
+
+    // The same of what a stage multiplies, which each member does for itself: what others have made comes to its caches
+    // once, in order, and there is nobody to meet.
+    bool pair_rows(const float *values) const
+    {
+        const uint32_t depth = params.channels;
+        if (!are_rows_of_a_size(values, depth, plan.rows, scratch))
+            return false;
+        add_strassen_sides(scratch + plan.sides, values, depth, plan.rows, {0, depth / 8});
+        return true;
     }
 
     TWIN_INLINE static size_t weights_of_pair(const matrix_term &term)
@@ -160,24 +166,21 @@ private:
         }
     }
 
-    // A stage of a step, where rows are paired. False: the crew goes on without us.
-    bool run_pairs(const chunk &c, uint32_t t, int s, uint32_t first) const
+    // A stage of a step, where rows are paired.
+    void run_pairs(const chunk &c, uint32_t t, int s, uint32_t first) const
     {
         const matrix_stage &stage = plan.stages[s];
         const made_operands made = operands_after(t);
         const matrix_stage_step in = {steps[t], s, stage.panel_channels, made.after};
         const uint32_t pairs = stage.panels / 2;
         const float *values = reinterpret_cast<const float *>(operand(stage.terms[0].operand, t));
-        const bool has_state = in.table.state_rows != 0;
-        bool is_paired = false;
-        if (has_state && !add_sides(plan.sides, values, params.channels, plan.rows, &is_paired))
-            return false;
+        const bool has_state = in.table.state_rows != 0, is_paired = has_state && pair_rows(values);
         const share own = share_of(member, pairs);
         for (uint32_t i = own.begin; i < own.end; ++i) {
             const uint32_t pair = t % 2 ? own.end - 1 - (i - own.begin) : i;
             strassen_product p = pair_of(c, in.stage, pair, stage.terms[0], first);
             p.values = values;
-            p.sides = shared + plan.sides;
+            p.sides = scratch + plan.sides;
             p.rows = plan.rows;
             // To and fro, as in run_stage.
             const bool is_last = i + 1 == own.end;
@@ -190,7 +193,6 @@ private:
                 is_paired && p.is_alike ? multiply_by_strassen(p, scratch, wanted) : multiply_ordinarily(p, wanted);
             finish(c, in, first, pair * 2, pair * 2 + 2);
         }
-        return true;
     }
 
     // Starts the sums of all rows of a chunk: the bias and what the input adds.
@@ -219,7 +221,6 @@ private:
             panel += pair;
         }
     }
-
 };
 
 } // namespace twin
