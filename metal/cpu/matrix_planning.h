@@ -8,8 +8,9 @@
 namespace {
 namespace twin {
 
-// Rows that are in hand at once: what belongs to them stays in the caches.
-enum { CHUNK_ROWS = 384, BLOCK_ROWS = 384 };
+// Rows that are in hand at once: what belongs to them stays in the caches. The input's slices are as far apart as a chunk has
+// rows, and would all meet in few sets of the first-level cache if these were a multiple of a larger power of two than 32.
+enum { CHUNK_ROWS = 352, BLOCK_ROWS = CHUNK_ROWS };
 // Values of the input that it takes less time to pack than to share: lines would go to and fro between the caches.
 enum { PACKED_ALONE = 32768 };
 // Multiplications of a step that make another thread worth meeting for, and about what a thread does of them.
