@@ -31,6 +31,7 @@ SHAPES = {
     "many rows": (24, 100, 130, 7),
     "more rows than a block": (8, 40, 771, 2),
     "paired rows": (256, 256, 32, 14),
+    "paired rows, a panel not full": (264, 376, 36, 3),
 }
 # Sigmoid gates, and hyperbolic tangents for the rest.
 ONE_ROW = {"gru": gru, "gru-flipped": functools.partial(gru, memory=True, flip=True), "lstm": lstm}
@@ -41,6 +42,7 @@ SEVERAL_TERMS = {
 }
 each_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 PAIRED = SHAPES["paired rows"]
+PAIRS = [shape for name, shape in SHAPES.items() if name.startswith("paired")]
 
 
 def sequence(shape: tuple[int, int, int, int]) -> np.ndarray:
@@ -102,9 +104,12 @@ def test_one_row_of_a_usual_cell_keeps_its_bounds(
 
 
 @each_cell
-def test_paired_rows_keep_the_bounds_of_ordinary_products(each_build: mps.MTLDevice, make: Make) -> None:
-    cells = [make(np.random.default_rng(3), *PAIRED[:2])]
-    case = MatrixCase(cells, inputs(cells, (PAIRED[2],) * 3), None)
+@pytest.mark.parametrize("shape", PAIRS)
+def test_paired_rows_keep_the_bounds_of_ordinary_products(
+    each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
+) -> None:
+    cells = [make(np.random.default_rng(3), *shape[:2])]
+    case = MatrixCase(cells, inputs(cells, (shape[2],) * 3), None)
     check(case, run(each_build, case))
 
 
