@@ -8,8 +8,9 @@
 namespace {
 namespace twin {
 
-// Rows that are in hand at once: what belongs to them stays in the caches. The input's slices are as far apart as a chunk has
-// rows, and would all meet in few sets of the first-level cache if these were a multiple of a larger power of two than 32.
+// Rows that are in hand at once: what belongs to them stays in the caches. A chunk has room for a step of a block. The
+// slices of its input are as far apart as it has rows, and would all meet in few sets of the first-level cache if these
+// were a multiple of a larger power of two than 32.
 enum { CHUNK_ROWS = 352, BLOCK_ROWS = CHUNK_ROWS };
 // Values of the input that it takes less time to pack than to share: lines would go to and fro between the caches.
 enum { PACKED_ALONE = 32768 };
@@ -177,7 +178,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
         }
     }
     if (plan.pairs_rows)
-        plan.input_sides = reserve(size_t(p.input_channels) / 4 * STRASSEN_SIDES * plan.chunk_rows);
+        plan.input_sides = reserve(strassen_side_count(p.input_channels, plan.chunk_rows));
     const size_t input = (size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4;
     plan.packs_alone = plan.rows == 1 && !plan.packs_weights && input <= PACKED_ALONE;
     plan.input = plan.packs_alone ? size_t(DEPTH_BLOCK) * PANEL : reserve(input);
@@ -194,7 +195,7 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
     plan.begun = out->workspace / sizeof(float);
     out->workspace += plan.rows == 1 ? size_t(most_panels(plan)) * PANEL * sizeof(float) : 0;
     plan.sides = out->workspace / sizeof(float);
-    out->workspace += plan.pairs_rows ? size_t(p.channels) / 4 * STRASSEN_SIDES * plan.rows * sizeof(float) : 0;
+    out->workspace += plan.pairs_rows ? strassen_side_count(p.channels, plan.rows) * sizeof(float) : 0;
     plan.own_shared = out->workspace / sizeof(float);
     out->workspace += plan.walks_apart ? total * sizeof(float) : 0;
 }

@@ -74,9 +74,13 @@ private:
         if (c.begin == run.first_step)
             pack_state();
         pack_input(c);
-        bool is_paired = false;
         const bool waits = !plan.packs_alone || (c.begin == run.first_step && steps[c.begin].state_rows != 0);
-        if ((waits && !msl_meet(member)) || (plan.pairs_rows && !pair_input(c, &is_paired)))
+        if (waits && !msl_meet(member))
+            return false;
+        const uint32_t depth = params.input_channels;
+        const bool is_paired = plan.pairs_rows && pair_rows(shared + plan.input_sides, input, depth, c.rows,
+                                                            share_of(member, depth / 8));
+        if (is_paired && !msl_meet(member))
             return false;
         for (uint32_t s = 0; s < plan.stage_count; ++s)
             plan.pairs_rows ? project_pairs(c, int(s), is_paired) : project(c, int(s));
@@ -102,25 +106,12 @@ private:
         return msl_leave(member);
     }
 
-    // Prepares the input for Strassen's algorithm, unless its values forbid it. False: the crew goes on without us.
-    bool pair_input(const chunk &c, bool *is_paired) const
+    // Prepares a share of an operand for Strassen's algorithm, unless its values forbid it. Whether it may be paired.
+    bool pair_rows(float *sides, const float *values, uint32_t depth, size_t rows, share own) const
     {
-        const uint32_t depth = params.input_channels;
-        *is_paired = are_rows_of_a_size(input, depth, c.rows, scratch);
-        if (!*is_paired)
-            return true;
-        add_strassen_sides(shared + plan.input_sides, input, depth, c.rows, share_of(member, depth / 8));
-        return msl_meet(member);
-    }
-
-    // The same of what a stage multiplies, which each member does for itself: what others have made comes to its caches
-    // once, in order, and there is nobody to meet.
-    bool pair_rows(const float *values) const
-    {
-        const uint32_t depth = params.channels;
-        if (!are_rows_of_a_size(values, depth, plan.rows, scratch))
+        if (!are_rows_of_a_size(values, depth, rows, scratch))
             return false;
-        add_strassen_sides(scratch + plan.sides, values, depth, plan.rows, {0, depth / 8});
+        add_strassen_sides(sides, values, depth, rows, own);
         return true;
     }
 
@@ -174,13 +165,18 @@ private:
         const matrix_stage_step in = {steps[t], s, stage.panel_channels, made.after};
         const uint32_t pairs = stage.panels / 2;
         const float *values = reinterpret_cast<const float *>(operand(stage.terms[0].operand, t));
-        const bool has_state = in.table.state_rows != 0, is_paired = has_state && pair_rows(values);
+        // Each member prepares all of it for itself: what others have made comes to its caches once, in order, and there is
+        // nobody to meet.
+        float *sides = scratch + plan.sides;
+        const share all = {0, params.channels / 8};
+        const bool has_state = in.table.state_rows != 0;
+        const bool is_paired = has_state && pair_rows(sides, values, params.channels, plan.rows, all);
         const share own = share_of(member, pairs);
         for (uint32_t i = own.begin; i < own.end; ++i) {
             const uint32_t pair = t % 2 ? own.end - 1 - (i - own.begin) : i;
             strassen_product p = pair_of(c, in.stage, pair, stage.terms[0], first);
             p.values = values;
-            p.sides = scratch + plan.sides;
+            p.sides = sides;
             p.rows = plan.rows;
             // To and fro, as in run_stage.
             const bool is_last = i + 1 == own.end;

@@ -126,6 +126,9 @@ inline bool are_rows_of_a_size(const float *values, uint32_t depth, size_t rows,
            && sizes.most <= MOST_UNLIKE * sizes.least;
 }
 
+// Floats of an operand's sides.
+inline size_t strassen_side_count(uint32_t depth, size_t rows) { return size_t(depth) / 4 * STRASSEN_SIDES * rows; }
+
 // A share of the sides' depth / 8 slices.
 inline void add_strassen_sides(float *sides, const float *values, uint32_t depth, size_t rows, share own)
 {
