@@ -52,7 +52,7 @@ public:
     run take(uint32_t most)
     {
         if (begin == end)
-            return {};
+            return {reinterpret_cast<const char *>(this), 0, 0};
         run &r = runs[begin];
         const run taken = {r.line, r.step, r.count < most ? r.count : most};
         r.line += taken.count * r.step;
@@ -67,7 +67,8 @@ private:
     uint32_t begin = 0, end = 0;
 };
 
-// What a block of rows fetches of them: a line of either run for every four products.
+// What a block of rows fetches of them: a line of either run for every four products. A run that has ended goes on with
+// its last line, for a branch in the midst of the products costs more than a line that is there already.
 struct some_lines {
     wanted_lines::run first, second;
 
@@ -82,10 +83,8 @@ struct some_lines {
 private:
     TWIN_INLINE static void fetch_one(wanted_lines::run &r, uint32_t k)
     {
-        if (k < r.count * 4) {
-            fetch_to_write(r.line);
-            r.line += r.step;
-        }
+        fetch_to_write(r.line);
+        r.line += k + 4 < r.count * 4 ? r.step : 0;
     }
 };
 
@@ -101,13 +100,17 @@ struct add_sums {
 
     template <int COUNT, int V> TWIN_INLINE static void park(vf (&)[COUNT][V], size_t, bool) {}
 
+    // The pointers are copied, for a store might change what is referred to, as far as compilers know.
     template <int COUNT, int V> TWIN_INLINE void finish(const vf (&sum)[COUNT][V], size_t row, bool) const
     {
+        float *const own = to + row * PANEL;
+        const size_t own_step = step;
+        const float *start = before + row * own_step;
 #pragma GCC unroll 8
-        for (int i = 0; i < COUNT; ++i)
+        for (int i = 0; i < COUNT; ++i, start += own_step)
 #pragma GCC unroll 4
             for (int v = 0; v < V; ++v)
-                store(to + (row + i) * PANEL + v * LANES, load(before + (row + i) * step + v * LANES) + sum[i][v]);
+                store(own + i * PANEL + v * LANES, load(start + v * LANES) + sum[i][v]);
     }
 };
 

@@ -12,6 +12,9 @@ namespace twin {
 // slices of its input are as far apart as it has rows, and would all meet in few sets of the first-level cache if these
 // were a multiple of a larger power of two than 32.
 enum { CHUNK_ROWS = 352, BLOCK_ROWS = CHUNK_ROWS };
+// Rows of a batch's input that stay in the second-level cache, and weights, all of the input's, that may be read anew for
+// so few.
+enum { CACHED_ROWS = 160, CACHED_WEIGHTS = 2 << 20 };
 // Values of the input that it takes less time to pack than to share: lines would go to and fro between the caches.
 enum { PACKED_ALONE = 32768 };
 // Multiplications of a step that make another thread worth meeting for, and about what a thread does of them.
@@ -149,6 +152,17 @@ inline uint32_t count_matrix_rows(const msl_twin_call *call, uint32_t slices)
     return most;
 }
 
+// How many rows a chunk has of `all`: room for a step.
+inline uint32_t plan_chunk_rows(const matrix_plan &plan, size_t all)
+{
+    size_t weights = 0;
+    for (uint32_t s = 0; s < plan.stage_count; ++s)
+        weights += size_t(plan.stages[s].input.depth) * plan.stages[s].panels * PANEL;
+    const bool is_small = plan.rows > 1 && plan.rows <= CACHED_ROWS && weights <= CACHED_WEIGHTS;
+    const uint32_t most = is_small ? CACHED_ROWS : CHUNK_ROWS;
+    return all < most ? uint32_t(all) : most;
+}
+
 inline uint32_t most_panels(const matrix_plan &plan)
 {
     const uint32_t first = plan.stages[0].panels, second = plan.stages[1].panels;
@@ -262,7 +276,7 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     block_matrix_terms(plan);
     plan_matrix_blocks(plan, rows, call);
     const size_t all = size_t(plan.rows) * (run.last_step - run.first_step);
-    plan.chunk_rows = all < CHUNK_ROWS ? uint32_t(all) : CHUNK_ROWS;
+    plan.chunk_rows = plan_chunk_rows(plan, all);
     plan.is_usual = Cell::has_usual_neurons(call);
     if (!plan.packs_weights
         && !(plan.is_bfloat   ? derive_matrix<T, bfloat>(plan, call)

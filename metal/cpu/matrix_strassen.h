@@ -172,13 +172,13 @@ struct parked_sums {
     // Clears the sums.
     template <int COUNT> TWIN_INLINE void park(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
     {
-        const bool adds = has_some || has_more;
+        add_parked(sum, row, has_more);
+        float *const to = parked + row * PANEL;
 #pragma GCC unroll 8
         for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 4
             for (int v = 0; v < VECTORS; ++v) {
-                float *at = parked + (row + i) * PANEL + v * LANES;
-                store(at, adds ? load(at) + sum[i][v] : sum[i][v]);
+                store(to + i * PANEL + v * LANES, sum[i][v]);
                 sum[i][v] = vf{};
             }
     }
@@ -186,6 +186,19 @@ struct parked_sums {
     template <int COUNT> TWIN_INLINE void finish(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
     {
         park(sum, row, has_more);
+    }
+
+protected:
+    template <int COUNT> TWIN_INLINE void add_parked(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
+    {
+        if (!has_some && !has_more)
+            return;
+        const float *const from = parked + row * PANEL;
+#pragma GCC unroll 8
+        for (int i = 0; i < COUNT; ++i)
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; ++v)
+                sum[i][v] = load(from + i * PANEL + v * LANES) + sum[i][v];
     }
 };
 
@@ -195,30 +208,38 @@ struct strassen_result {
     const float *from;
     size_t from_step;
     bool subtracts;
+
+    // Of COUNT rows. The pointers are copied, for a store might change what is referred to, as far as compilers know.
+    template <int COUNT> TWIN_INLINE void keep(const vf (&sum)[COUNT][VECTORS], size_t row) const
+    {
+        subtracts ? keep_as<COUNT, true>(sum, row) : keep_as<COUNT, false>(sum, row);
+    }
+
+private:
+    template <int COUNT, bool SUBTRACTS> TWIN_INLINE void keep_as(const vf (&sum)[COUNT][VECTORS], size_t row) const
+    {
+        float *const own = to + row * PANEL;
+        const size_t step = from_step;
+        const float *before = from + row * step;
+#pragma GCC unroll 8
+        for (int i = 0; i < COUNT; ++i, before += step)
+#pragma GCC unroll 4
+            for (int v = 0; v < VECTORS; ++v) {
+                const vf start = load(before + v * LANES);
+                store(own + i * PANEL + v * LANES, SUBTRACTS ? start - sum[i][v] : start + sum[i][v]);
+            }
+    }
 };
 
 struct strassen_ending : parked_sums {
     strassen_result first, second;
 
-    template <int COUNT> TWIN_INLINE void finish(const vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
+    template <int COUNT> TWIN_INLINE void finish(vf (&sum)[COUNT][VECTORS], size_t row, bool has_more) const
     {
-        const bool adds = has_some || has_more;
-#pragma GCC unroll 8
-        for (int i = 0; i < COUNT; ++i)
-#pragma GCC unroll 4
-            for (int v = 0; v < VECTORS; ++v) {
-                const size_t at = (row + i) * PANEL + v * LANES;
-                const vf all = adds ? load(parked + at) + sum[i][v] : sum[i][v];
-                keep(first, all, row + i, v);
-                if (second.to)
-                    keep(second, all, row + i, v);
-            }
-    }
-
-    TWIN_INLINE static void keep(const strassen_result &r, vf sum, size_t row, int v)
-    {
-        const vf from = load(r.from + row * r.from_step + v * LANES);
-        store(r.to + row * PANEL + v * LANES, r.subtracts ? from - sum : from + sum);
+        add_parked(sum, row, has_more);
+        first.keep(sum, row);
+        if (second.to)
+            second.keep(sum, row);
     }
 };
 
