@@ -136,3 +136,29 @@ def test_a_turn_waits_for_threads_that_spin(spinning: int) -> None:
 
     calibration.wait_until_idle(slept.append, process_time)
     assert len(slept) == min(spinning + 1, calibration.MOST_PAUSES)
+
+
+class Clock:
+    """A library whose rate of multiply-adds is what it is told to be."""
+
+    rate = 100.0
+
+    def fma_rate(self, threads: int, rounds: int) -> float:
+        return self.rate
+
+
+@pytest.mark.parametrize(("later", "peak"), [(95.0, 95.0), (50.0, 100.0)])
+def test_the_peak_is_that_of_late_unless_the_cores_were_not_all_there(
+    monkeypatch: pytest.MonkeyPatch, later: float, peak: float
+) -> None:
+    monkeypatch.setattr(calibration, "wait_until_idle", lambda: None)
+    monkeypatch.setattr(calibration, "used_by_others", lambda: 0.0)
+    clock = Clock()
+    calibrations = calibration.Calibration(clock, 1)
+    assert calibrations.peak == 100.0
+    clock.rate = later
+    assert calibrations.measure() == later / 100.0
+    assert calibrations.peak == 100.0
+    calibrations.begin()
+    calibrations.measure()
+    assert calibrations.peak == peak

@@ -69,15 +69,28 @@ def used_by_others() -> float:
 
 
 class Calibration:
-    """Rates of a number of threads, and the best of them so far."""
+    """Rates of a number of threads, and the best of them so far: of all, and since `begin`."""
 
     def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         self._library = library
         self._threads = threads
         self._last = (time.perf_counter(), used_by_others())
-        self.peak = 0.0
+        self._best = 0.0
+        self._recent = 0.0
         for _ in range(SAMPLES):
             self.measure()
+
+    def begin(self) -> None:
+        """Forget what `peak` is made of."""
+        self._recent = 0.0
+
+    @property
+    def peak(self) -> float:
+        """What the processor could do of late: clocks change by the minute, and shares of a peak are of its own time's.
+
+        The best of all rates where the recent ones are not good.
+        """
+        return self._recent if self._recent >= GOOD * self._best else self._best
 
     def measure(self) -> float:
         """The present rate as a share of the best so far, as soon as all threads are asleep.
@@ -86,7 +99,8 @@ class Calibration:
         """
         wait_until_idle()
         rate = self._library.fma_rate(self._threads, ROUNDS)
-        self.peak = max(self.peak, rate)
+        self._recent = max(self._recent, rate)
+        self._best = max(self._best, rate)
         (before, theirs_before), self._last = self._last, (time.perf_counter(), used_by_others())
         passed, theirs = self._last[0] - before, self._last[1] - theirs_before
-        return 0.0 if theirs > DISTURBED * passed else rate / self.peak
+        return 0.0 if theirs > DISTURBED * passed else rate / self._best

@@ -16,7 +16,7 @@ END = "<!-- tables of make bench: end -->"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One workload on one number of threads; `peak` in operations a second."""
+    """One workload on one number of threads; `peak` in operations a second, the best while it was measured."""
 
     workload: Workload
     threads: int
@@ -91,10 +91,12 @@ def verdicts_table(outcomes: Sequence[Outcome]) -> str:
 def full(outcomes: Sequence[Outcome], missing: Sequence[str] = ()) -> str:
     """Both tables, and how the bars were met; `missing` are libraries that are not installed."""
     counts = {result: sum(v.result is result for o in outcomes for v in o.verdicts) for result in Result}
-    peaks = {outcome.threads: outcome.peak for outcome in outcomes}
+    peaks: dict[int, list[float]] = {}
+    for outcome in outcomes:
+        peaks.setdefault(outcome.threads, []).append(outcome.peak / 1e9)
     summary = ", ".join(f"{count} {result.value}" for result, count in counts.items())
-    rates = ", ".join(f"{peak / 1e9:.0f} on {n}" for n, peak in sorted(peaks.items()))
-    measured = f"FMA peak in Gflop/s by threads: {rates}."
+    rates = ", ".join(f"{min(own):.0f} to {max(own):.0f} on {n}" for n, own in sorted(peaks.items()))
+    measured = f"FMA peak in Gflop/s by threads, while the workloads were measured: {rates}."
     absent = [f"Not installed: {', '.join(missing)}."] if missing else []
     return "\n\n".join([times_table(outcomes), measured, *absent, verdicts_table(outcomes), f"Bars: {summary}."])
 

@@ -56,6 +56,7 @@ class Session:
         with self.threads(threads):
             contenders = self.prepare(workload, threads, modules)
             errors = [error(workload, contender) for contender in contenders]
+            peak.begin()
             times = interleaving.measure(contenders, peak.measure, self.budget if budget is None else budget)
         measured = [
             Measured(contender, each.best, greatest, each.is_trusted)
