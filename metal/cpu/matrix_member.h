@@ -80,12 +80,28 @@ protected:
     {
         const share own = plan.packs_alone ? share{0, c.rows} : share_of(member, c.rows);
         uint32_t first = 0;
-        for (uint32_t t = c.begin; t < c.end; first += running(t++))
-            for (uint32_t r = 0; r < running(t); ++r)
-                if (first + r >= own.begin && first + r < own.end)
-                    pack_operand_row(to, size_t(c.rows) * 4, place_in(c, first, r),
-                                     row_at<const E>(steps[t].source, base + r, steps[t].source_stride),
-                                     params.input_channels);
+        for (uint32_t t = c.begin; t < c.end; first += running(t++)) {
+            const uint32_t begin = own.begin > first ? own.begin - first : 0, left = own.end > first ? own.end - first : 0;
+            const uint32_t end = left < running(t) ? left : running(t);
+            for (uint32_t r = begin; r < end;)
+                r += pack_input_at<E>(c, to, t, first, r, end - r);
+        }
+    }
+
+    // Row r of a step whose rows begin with `first`, and those behind it, of `left`, that belong to one vector. How many.
+    template <class E, class V>
+    TWIN_INLINE uint32_t pack_input_at(const chunk &c, V *to, uint32_t t, uint32_t first, uint32_t r, uint32_t left) const
+    {
+        const size_t step = size_t(c.rows) * 4, place = place_in(c, first, r);
+        const E *from[TEXELS];
+        for (uint32_t i = 0; i < TEXELS; ++i)
+            from[i] = row_at<const E>(steps[t].source, base + r + i, steps[t].source_stride);
+        if (left >= TEXELS && place_in(c, first, r + TEXELS - 1) == place + TEXELS - 1) {
+            pack_operand_rows(to, step, place, from, params.input_channels);
+            return TEXELS;
+        }
+        pack_operand_row(to, step, place, from[0], params.input_channels);
+        return 1;
     }
 
     template <class V> void pack_input_as(const chunk &c, V *to) const

@@ -168,6 +168,38 @@ template <class E> void pack_operand_row(float *operand, size_t step, size_t row
     }
 }
 
+TWIN_INLINE vf load_elements(const float *from) { return load(from); }
+TWIN_INLINE vf load_elements(const half_bits *from) { return load_halves(reinterpret_cast<const char *>(from)); }
+
+// A texel of each of TEXELS rows, which lie side by side.
+TWIN_INLINE void store_rows(float *to, vf value) { store(to, value); }
+
+TWIN_INLINE void store_rows(bfloat *to, vf value)
+{
+    const bfloats rounded = round_to_bfloat(value);
+    memcpy(to, &rounded, sizeof rounded);
+}
+
+// Packs TEXELS rows, of which `row` is the first: whole vectors of an operand instead of a texel here and there.
+template <class V, class E>
+void pack_operand_rows(V *operand, size_t step, size_t row, const E *const (&from)[TEXELS], uint32_t channels)
+{
+    uint32_t c = 0;
+    for (; c + LANES <= channels; c += LANES) {
+        vf texels[TEXELS];
+#pragma GCC unroll 4
+        for (int i = 0; i < TEXELS; ++i)
+            texels[i] = load_elements(from[i] + c);
+        transpose(texels);
+#pragma GCC unroll 4
+        for (int i = 0; i < TEXELS; ++i)
+            store_rows(operand + (c / 4 + i) * step + row * 4, texels[i]);
+    }
+    if (c < channels)
+        for (int i = 0; i < TEXELS; ++i)
+            pack_operand_row(operand + c / 4 * step, step, row + i, from[i] + c, channels - c);
+}
+
 } // namespace twin
 } // namespace
 #endif

@@ -97,13 +97,13 @@ struct row_sizes {
     // Half of an operand [depth / 4][rows][4]. `scratch`: rows * 4 floats. False: not a number, or too large.
     bool add(const float *values, uint32_t slices, size_t rows, float *scratch)
     {
-        memset(scratch, 0, rows * 4 * sizeof *scratch);
-        for (uint32_t slice = 0; slice < slices; ++slice)
-            for (size_t i = 0; i < rows * 4; i += LANES) {
-                // As integers magnitudes are ordered like numbers, and those of NaN come last.
-                const vi magnitude = (vi)load(values + slice * rows * 4 + i) & 0x7fffffff, own = (vi)load(scratch + i);
-                store(scratch + i, select(magnitude > own, (vf)magnitude, (vf)own));
-            }
+        enum { COUNT = 4 };
+        const size_t step = rows * 4;
+        size_t i = 0;
+        for (; i + COUNT * LANES <= step; i += COUNT * LANES)
+            find_largest<COUNT>(values + i, slices, step, scratch + i);
+        for (; i < step; i += LANES)
+            find_largest<1>(values + i, slices, step, scratch + i);
         for (size_t row = 0; row < rows; ++row) {
             float own = 0.0f;
             for (int i = 0; i < 4; ++i) {
@@ -117,6 +117,21 @@ struct row_sizes {
         }
         return true;
     }
+
+private:
+    // Of every lane of COUNT vectors, over all slices.
+    template <int COUNT>
+    TWIN_INLINE static void find_largest(const float *values, uint32_t slices, size_t step, float *to)
+    {
+        vf own[COUNT] = {};
+        for (uint32_t slice = 0; slice < slices; ++slice, values += step)
+#pragma GCC unroll 4
+            for (int v = 0; v < COUNT; ++v)
+                own[v] = largest(own[v], absolute(load(values + v * LANES)));
+#pragma GCC unroll 4
+        for (int v = 0; v < COUNT; ++v)
+            store(to + v * LANES, own[v]);
+    }
 };
 
 inline bool are_rows_of_a_size(const float *values, uint32_t depth, size_t rows, float *scratch)
@@ -129,6 +144,19 @@ inline bool are_rows_of_a_size(const float *values, uint32_t depth, size_t rows,
 // Floats of an operand's sides.
 inline size_t strassen_side_count(uint32_t depth, size_t rows) { return size_t(depth) / 4 * STRASSEN_SIDES * rows; }
 
+// A vector V of every side. `first`, `second`: of the upper rows in the halves of the depth; the lower rows are `half` floats
+// on. Sides are `side` floats apart.
+template <class V>
+TWIN_INLINE void add_sides_at(float *to, size_t side, const float *first, const float *second, size_t half)
+{
+    const V a11 = load_as<V>(first), a21 = load_as<V>(first + half);
+    const V a12 = load_as<V>(second), a22 = load_as<V>(second + half);
+    const V s[STRASSEN_SIDES] = {a11 + a22, a21 + a22, a11 + a12, a21 - a11, a12 - a22};
+#pragma GCC unroll 5
+    for (int k = 0; k < STRASSEN_SIDES; ++k)
+        memcpy(to + k * side, &s[k], sizeof(V));
+}
+
 // A share of the sides' depth / 8 slices.
 inline void add_strassen_sides(float *sides, const float *values, uint32_t depth, size_t rows, share own)
 {
@@ -136,13 +164,11 @@ inline void add_strassen_sides(float *sides, const float *values, uint32_t depth
     for (uint32_t slice = own.begin; slice < own.end; ++slice) {
         const float *first = values + slice * step, *second = first + depth / 8 * step;
         float *to = sides + slice * half;
-        for (size_t i = 0; i < half; i += 4) {
-            const f4 a11 = load4(first + i), a21 = load4(first + half + i);
-            const f4 a12 = load4(second + i), a22 = load4(second + half + i);
-            const f4 s[STRASSEN_SIDES] = {a11 + a22, a21 + a22, a11 + a12, a21 - a11, a12 - a22};
-            for (int k = 0; k < STRASSEN_SIDES; ++k)
-                memcpy(to + k * side + i, &s[k], sizeof(f4));
-        }
+        size_t i = 0;
+        for (; i + LANES <= half; i += LANES)
+            add_sides_at<vf>(to + i, side, first + i, second + i, half);
+        for (; i < half; i += 4)
+            add_sides_at<f4>(to + i, side, first + i, second + i, half);
     }
 }
 
