@@ -72,6 +72,20 @@ def test_bits_do_not_depend_on_where_a_sequence_is_cut(
 
 
 @each_cell
+@each_shape
+def test_bits_do_not_depend_on_what_the_memory_held(
+    each_build: mps.MTLDevice, make: Make, shape: tuple[int, int, int, int]
+) -> None:
+    each_build.number_of_threads = 1
+    network = layer(each_build, [make(np.random.default_rng(3), *shape[:2])])
+    before = network.predict(sequence(shape))
+    # Sums that are far from zero, in the same places.
+    far = layer(each_build, [make(np.random.default_rng(4), shape[0], 2 * shape[1])])
+    far.predict(1e4 * sequence(shape))
+    assert_same_bits(network.predict(sequence(shape)), before)
+
+
+@each_cell
 @pytest.mark.parametrize("name", ["few rows", "few rows in halves", "many rows"])
 def test_bits_do_not_depend_on_the_batch(each_build: mps.MTLDevice, make: Make, name: str) -> None:
     network = layer(each_build, [make(np.random.default_rng(3), *SHAPES[name][:2])])

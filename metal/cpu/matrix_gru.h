@@ -54,8 +54,10 @@ struct matrix_gru : matrix_cell {
     {
         if (!r.runs)
             return;
-        const size_t step = r.in->gate_step;
-        const vf sum_z = load(r.sums), sum_r = load(r.sums + step);
+        // Behind the channels of a panel that is not full lies what the memory held, and one lane that is far from zero
+        // takes all the others another way.
+        const lane_mask channels = first_lanes(r.at.count);
+        const vf sum_z = load_lanes(r.sums, channels), sum_r = load_lanes(r.sums + r.in->gate_step, channels);
         store_sum(r, 3, MPSRNN_GATE_UPDATE, sum_z);
         store_sum(r, 3, MPSRNN_GATE_RESET, sum_r);
         const usual_gates gates = is_usual ? usual_gates_of(sum_z, sum_r) : any_gates(r, sum_z, sum_r);
