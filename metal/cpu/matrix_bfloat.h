@@ -6,9 +6,7 @@
 #ifndef TWIN_MATRIX_BFLOAT_H
 #define TWIN_MATRIX_BFLOAT_H
 #include "matrix_multiply.h"
-#if defined(__AVX512F__)
-#include <cpuid.h>
-#endif
+#include "processor.h"
 
 namespace {
 namespace twin {
@@ -25,20 +23,6 @@ template <class T> void put_four(bfloat *panel, uint32_t input, size_t place, co
 }
 
 #if defined(__AVX512F__)
-
-// Asked of the processor itself, as compilers differ in what they tell; once, for a hypervisor may take long to answer.
-inline bool multiplies_bfloat()
-{
-    enum { LEAF = 7, SUBLEAF = 1, AVX512_BF16 = 1 << 5, NO = 1, YES = 2 };
-    static int known;
-    int answer = __atomic_load_n(&known, __ATOMIC_RELAXED);
-    if (answer == 0) {
-        unsigned a, b, c, d;
-        answer = __get_cpuid_count(LEAF, SUBLEAF, &a, &b, &c, &d) && (a & AVX512_BF16) ? YES : NO;
-        __atomic_store_n(&known, answer, __ATOMIC_RELAXED);
-    }
-    return answer == YES;
-}
 
 // Products worked off before the next block of rows has its turn, a multiple of four.
 enum { BFLOAT_DEPTH_BLOCK = 512 };
@@ -127,7 +111,7 @@ inline void multiply_many(const matrix_product<bfloat> &p, size_t rows, uint32_t
 }
 
 // One row that is left of a batch.
-inline void multiply_row(matrix_product<bfloat> p, uint32_t panels, size_t sums_step)
+inline void multiply_row(matrix_product<bfloat> p, uint32_t panels, size_t sums_step, bool)
 {
     wanted_lines none;
     for (uint32_t i = 0; i < panels; ++i) {
@@ -137,10 +121,6 @@ inline void multiply_row(matrix_product<bfloat> p, uint32_t panels, size_t sums_
         p.sums += sums_step;
     }
 }
-
-#else
-
-inline bool multiplies_bfloat() { return false; }
 
 #endif
 

@@ -135,7 +135,7 @@ struct taken_halves {
     {
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
-            to[v] = load_halves(reinterpret_cast<const char *>(from + v * LANES));
+            to[v] = load_elements(from + v * LANES);
             store(kept + v * LANES, to[v]);
         }
         from += PANEL;
@@ -233,24 +233,12 @@ void multiply_block(const matrix_factors<W> &p, size_t rows, float *scratch, con
     }
 }
 
-// Half weights are multiplied no wider than 256 bits: converting to 512 is slower.
-#if defined(__AVX2__)
+// What half weights are multiplied as, a row at a time, where converting as many as a vector holds is slower.
+#if defined(__AVX512F__)
 typedef f8 narrow;
 #else
-typedef f4 narrow;
+typedef vf narrow;
 #endif
-enum { NARROW_LANES = sizeof(narrow) / sizeof(float) };
-
-TWIN_INLINE narrow load_narrow(const half_bits *from)
-{
-#if defined(__AVX2__)
-    __m128i halves;
-    memcpy(&halves, from, sizeof halves);
-    return (narrow)_mm256_cvtph_ps(halves);
-#else
-    return load_four(from);
-#endif
-}
 
 // The block of the depth that begins with product `k`.
 template <class W> matrix_factors<W> depth_block_of(const matrix_factors<W> &p, uint32_t k, uint32_t block)
@@ -282,8 +270,13 @@ void multiply_many(const matrix_product<W> &p, size_t rows, uint32_t vectors, fl
     }
 }
 
-TWIN_INLINE vf load_weights(const float *from, vf) { return load(from); }
-TWIN_INLINE narrow load_weights(const half_bits *from, narrow) { return load_narrow(from); }
+template <class W> TWIN_INLINE vf load_weights(const W *from, vf) { return load_elements(from); }
+#if defined(__AVX512F__)
+TWIN_INLINE narrow load_weights(const half_bits *from, narrow)
+{
+    return load_8_halves(reinterpret_cast<const char *>(from));
+}
+#endif
 
 // Adds the block of products that begins with `begin`, of one row by COUNT neighbouring panels: enough sums at a time to
 // hide how long an addition takes. The values lie side by side.
@@ -357,24 +350,30 @@ template <class V, int COUNT, class W> void begin_row_by(const matrix_product<W>
             memcpy(to + PANEL * i + v * WIDTH, &sum[i][v], sizeof sum[i][v]);
 }
 
-// What weights are multiplied as, a row at a time.
-template <class W> struct row_vector {
-    typedef vf type;
-};
-template <> struct row_vector<half_bits> {
-    typedef narrow type;
-};
-
-template <class W> void multiply_row(const matrix_product<W> &p, uint32_t panels, size_t sums_step)
+// One row by one panel or two. `is_narrow`: half weights are converted less than a vector at a time, which changes nothing
+// but how long it takes.
+template <class W>
+void multiply_row(const matrix_product<W> &p, uint32_t panels, size_t sums_step, bool is_narrow)
 {
-    typedef typename row_vector<W>::type vector;
-    panels == 2 ? multiply_row_by<vector, 2>(p, sums_step) : multiply_row_by<vector, 1>(p, sums_step);
+    if constexpr (sizeof(W) < sizeof(float) && sizeof(narrow) < sizeof(vf)) {
+        if (is_narrow) {
+            panels == 2 ? multiply_row_by<narrow, 2>(p, sums_step) : multiply_row_by<narrow, 1>(p, sums_step);
+            return;
+        }
+    }
+    panels == 2 ? multiply_row_by<vf, 2>(p, sums_step) : multiply_row_by<vf, 1>(p, sums_step);
 }
 
-template <class W> void begin_row(const matrix_product<W> &p, uint32_t panels, uint32_t begin, float *to)
+template <class W>
+void begin_row(const matrix_product<W> &p, uint32_t panels, uint32_t begin, float *to, bool is_narrow)
 {
-    typedef typename row_vector<W>::type vector;
-    panels == 2 ? begin_row_by<vector, 2>(p, begin, to) : begin_row_by<vector, 1>(p, begin, to);
+    if constexpr (sizeof(W) < sizeof(float) && sizeof(narrow) < sizeof(vf)) {
+        if (is_narrow) {
+            panels == 2 ? begin_row_by<narrow, 2>(p, begin, to) : begin_row_by<narrow, 1>(p, begin, to);
+            return;
+        }
+    }
+    panels == 2 ? begin_row_by<vf, 2>(p, begin, to) : begin_row_by<vf, 1>(p, begin, to);
 }
 
 } // namespace twin

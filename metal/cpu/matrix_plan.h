@@ -48,6 +48,7 @@ struct matrix_plan {
     bool packs_weights;         // for this dispatch alone, because the weights are another's results
     size_t packed_weights[2], packed_rows[2];
     bool is_bfloat;             // multiplies bfloat16
+    bool converts_narrow;       // half weights, less than a vector at a time
     bool packs_alone;           // each member packs the whole input for itself, and has it in its own workspace
     bool pairs_rows;            // multiplies by Strassen's algorithm where the values allow it
     size_t input, input_sides;

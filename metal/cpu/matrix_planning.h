@@ -159,7 +159,7 @@ inline uint32_t plan_chunk_rows(const matrix_plan &plan, size_t all)
     for (uint32_t s = 0; s < plan.stage_count; ++s)
         weights += size_t(plan.stages[s].input.depth) * plan.stages[s].panels * PANEL;
     const bool is_small = plan.rows > 1 && plan.rows <= CACHED_ROWS && weights <= CACHED_WEIGHTS;
-    const uint32_t most = is_small ? CACHED_ROWS : CHUNK_ROWS;
+    const uint32_t most = is_small ? uint32_t(CACHED_ROWS) : uint32_t(CHUNK_ROWS);
     return all < most ? uint32_t(all) : most;
 }
 
@@ -270,6 +270,7 @@ template <class Cell, class T> bool plan_matrix(msl_plan *out, const msl_twin_ca
     plan.packs_weights = call->constants[MPSRNN_CONSTANT_KEEPS_SUMS];
     plan.is_bfloat = call->constants[MPSRNN_CONSTANT_REDUCED_PRECISION] && !plan.packs_weights && rows >= BFLOAT_ROWS
                      && multiplies_bfloat();
+    plan.converts_narrow = converts_narrow();
     for (uint32_t s = 0; s < plan.stage_count; ++s)
         if (!plan_matrix_stage<Cell>(plan.stages[s], int(s), plan.is_bfloat, call))
             return false;

@@ -209,7 +209,7 @@ private:
                                    size_t(c.rows) * 4, term.depth, bias_of(s, panel), 0, sums_of(s, c, panel), term.block};
             if (c.rows == 1) {
                 p.start_step = MPSRNN_CHANNEL_ROWS * PANEL;
-                multiply_row(p, pair, PANEL);
+                multiply_row(p, pair, PANEL, plan.converts_narrow);
             } else {
                 wanted_lines none;
                 multiply_many(p, c.rows, vectors_of(stage, panel), scratch, none);

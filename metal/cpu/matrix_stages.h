@@ -174,7 +174,7 @@ private:
         for (uint32_t panel = begun.panels.begin; panel < begun.panels.end;) {
             const uint32_t pair = begun.panels.end - panel > 1 ? 2 : 1;
             begin_row<W>({weights_of(s, term, panel), values, 4, term.depth, nullptr, 0, nullptr, term.block, nullptr, 0},
-                         pair, begun.first, begun_sums(panel));
+                         pair, begun.first, begun_sums(panel), plan.converts_narrow);
             panel += pair;
         }
     }
@@ -237,10 +237,10 @@ private:
                 multiply_many(p, count, vectors_of(stage, panel), scratch, wanted);
             } else if (pair == 2 && reads_same_inputs(stage, term, panel)) {
                 p.start_step = size_t(c.rows) * PANEL;
-                multiply_row(p, 2, p.start_step);
+                multiply_row(p, 2, p.start_step, plan.converts_narrow);
             } else {
                 for (uint32_t k = 0; k < pair; ++k) {
-                    multiply_row(p, 1, 0);
+                    multiply_row(p, 1, 0, plan.converts_narrow);
                     p.begun = p.begun ? p.begun + PANEL : nullptr;
                     p.weights += size_t(term.depth) * PANEL;
                     p.start = p.sums += size_t(c.rows) * PANEL;
