@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,15 @@ ROW = "| a | half | ncnn, MNN | {} | - |"
 HEAD = "| workload | ours | against | 1 thread | 2 threads |\n|---|---|---|---|---|\n"
 
 
-def measured(library: str, seconds: float, variant: str = "", error: float = 0.0, reduced: bool = False) -> Measured:
+def measured(
+    library: str, seconds: float, variant: str = "", error: float = 0.0, reduced: bool = False, share: float = 0.5
+) -> Measured:
     contender = Contender(library, variant, "1.0", lambda: None, lambda: np.zeros(1), reduced)
-    return Measured(contender, seconds, error)
+    return Measured(contender, seconds, error, share)
 
 
-def verdict(bar: Bar, *others: Measured, ours: float = 2.0, threads: int = 1, peak: float = 1.0) -> bars.Verdict:
-    (found,) = bars.judge([bar], "a", threads, [measured(OURS, ours, "half"), *others], peak)
+def verdict(bar: Bar, *others: Measured, ours: float = 2.0, share: float = 0.5) -> bars.Verdict:
+    (found,) = bars.judge([bar], "a", 1, [measured(OURS, ours, "half", share=share), *others])
     return found
 
 
@@ -37,11 +40,11 @@ def test_a_ratio_under_its_bar_fails(theirs: float, result: Result) -> None:
 
 
 def test_of_ours_the_faster_call_counts() -> None:
-    ours = Measured(Contender(OURS, "half", "1.0", lambda: None, lambda: np.zeros(1), call="predict"), 1.0, 0.0)
-    other = Measured(Contender(OURS, "float32", "1.0", lambda: None, lambda: np.zeros(1), call="predict"), 0.5, 0.0)
-    found = verdict(Bar("a", "half", "ncnn", {1: 2.0}), measured("ncnn", 3.0), ours, other)
+    predict = Contender(OURS, "half", "1.0", lambda: None, lambda: np.zeros(1), call="predict")
+    ours = [Measured(predict, 1.0, 0.0, 0.5), Measured(replace(predict, variant="float32"), 0.5, 0.0, 0.5)]
+    found = verdict(Bar("a", "half", "ncnn", {1: 2.0}), measured("ncnn", 3.0), *ours)
     assert found.ratio == 3.0
-    assert ours.contender.label == f"{OURS} (half, predict)"
+    assert predict.label == f"{OURS} (half, predict)"
 
 
 def test_the_fastest_of_those_named_counts() -> None:
@@ -63,23 +66,23 @@ def test_less_than_float32_has_opponents_of_its_own() -> None:
 
 def test_a_share_of_the_peak() -> None:
     bar = Bar("a", "half", bars.PEAK, {1: 0.9})
-    assert verdict(bar, ours=1.0, peak=0.95).result is Result.PASSED
-    assert verdict(bar, ours=1.0, peak=0.85).result is Result.FAILED
+    assert verdict(bar, share=0.95).result is Result.PASSED
+    assert verdict(bar, measured("ncnn", 9.0, share=0.95), share=0.85).result is Result.FAILED
 
 
 def test_what_is_not_there_is_not_passed() -> None:
     bar = Bar("a", "half", "ncnn", {1: 1.0})
     assert verdict(bar, measured("PyTorch", 9.0)).result is Result.NOT_MEASURED
-    (found,) = bars.judge([bar], "a", 1, [measured(OURS, 1.0, "float32"), measured("ncnn", 9.0)], 1.0)
+    (found,) = bars.judge([bar], "a", 1, [measured(OURS, 1.0, "float32"), measured("ncnn", 9.0)])
     assert found.result is Result.NOT_MEASURED
 
 
 def test_bars_are_for_one_workload_and_number_of_threads() -> None:
     bar = Bar("a", "half", "ncnn", {2: 1.0})
     contenders = [measured(OURS, 1.0, "half"), measured("ncnn", 9.0)]
-    assert bars.judge([bar], "a", 1, contenders, 1.0) == []
-    assert bars.judge([bar], "b", 2, contenders, 1.0) == []
-    assert len(bars.judge([bar], "a", 2, contenders, 1.0)) == 1
+    assert bars.judge([bar], "a", 1, contenders) == []
+    assert bars.judge([bar], "b", 2, contenders) == []
+    assert len(bars.judge([bar], "a", 2, contenders)) == 1
 
 
 def test_a_table_is_read(tmp_path: Path) -> None:
@@ -129,9 +132,9 @@ def test_reduced_precision_may_err_as_much_as_another_librarys() -> None:
 
 def test_tables_show_what_was_found() -> None:
     mine, theirs = measured(OURS, 0.002, "half", 1e-6), measured("ncnn", 0.03)
-    other = Measured(measured("ncnn", 0.02, "other").contender, 0.02, 0.0, is_trusted=False)
+    other = Measured(measured("ncnn", 0.02, "other").contender, 0.02, 0.0, 0.05, is_trusted=False)
     bar = Bar(LSTM.name, "half", "ncnn", {1: 12.5})
-    judged = bars.judge([bar], LSTM.name, 1, [mine, theirs, other], 1.0)
+    judged = bars.judge([bar], LSTM.name, 1, [mine, theirs, other])
     outcome = report.Outcome(LSTM, 1, LSTM.operations / 0.001, [mine, theirs, other], judged)
     times = [line.split("|")[1:-1] for line in report.times_table([outcome]).splitlines()]
     assert [cell.strip() for cell in times[2]] == [LSTM.name, "1", "half", "2.00", "50 %", "1e-06", "~20.0"]

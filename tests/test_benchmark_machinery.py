@@ -11,6 +11,7 @@ import pytest
 import mpsrnn_cy as mps
 import oracle
 from benchmarks import calibration, interleaving, ours, reference, session
+from benchmarks.calibration import Reading
 from benchmarks.contender import OURS, Contender
 from benchmarks.workloads import ImageWorkload, MatrixWorkload, Workload, image, matrix
 
@@ -84,9 +85,14 @@ class Machine:
 
         return Contender(library, variant, "", run, lambda: np.zeros(1))
 
-    def calibrations(self, shares: Callable[[int], float] = lambda _: 1.0) -> Callable[[], float]:
+    def calibrations(self, rates: Callable[[int], float] = lambda _: 1.0) -> Callable[[], Reading]:
         numbers = itertools.count()
-        return lambda: shares(next(numbers))
+
+        def measure() -> Reading:
+            rate = rates(next(numbers))
+            return Reading(rate, rate > 0.9)
+
+        return measure
 
 
 def test_contenders_take_turns() -> None:
@@ -96,7 +102,7 @@ def test_contenders_take_turns() -> None:
     runs = -(-interleaving.TURN_S // 0.05)
     one_round = [OURS] * int(runs) + ["a"]
     assert machine.order[: 2 * len(one_round)] == 2 * one_round
-    assert [pytest.approx(each.best) for each in times] == [0.05, 1.0]
+    assert [pytest.approx(each.best.seconds) for each in times] == [0.05, 1.0]
     assert all(each.good_turns >= interleaving.LEAST_TURNS for each in times)
 
 
@@ -110,11 +116,24 @@ def test_turns_beside_a_bad_calibration_do_not_count() -> None:
     assert [(len(each.other), each.is_trusted) for each in times] == [(1, True), (1, True)]
 
 
+def test_the_peak_is_that_of_the_turn_that_had_the_least_time() -> None:
+    machine = Machine()
+    rates = [1.0, 0.97, 0.98, 0.96, 0.95, 0.94, 0.93]
+    seconds = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0])
+
+    def run() -> None:
+        machine.now += next(seconds)
+
+    contender = Contender("a", "", "", run, lambda: np.zeros(1))
+    (times,) = interleaving.measure([contender], machine.calibrations(rates.__getitem__), 9.0, machine.clock)
+    assert times.best == (1.0, 0.98)
+
+
 def test_a_machine_that_is_never_itself_is_said_to_be_so() -> None:
     machine = Machine()
     times = interleaving.measure([machine.contender("a", 1.0)], machine.calibrations(lambda _: 0.5), 4.0, machine.clock)
     assert not times[0].is_trusted
-    assert times[0].best == 1.0
+    assert times[0].best == (1.0, 0.5)
     assert machine.now == 8.0  # twice the budget
 
 
@@ -147,18 +166,16 @@ class Clock:
         return self.rate
 
 
-@pytest.mark.parametrize(("later", "peak"), [(95.0, 95.0), (50.0, 100.0)])
-def test_the_peak_is_that_of_late_unless_the_cores_were_not_all_there(
-    monkeypatch: pytest.MonkeyPatch, later: float, peak: float
+@pytest.mark.parametrize(("later", "others", "is_good"), [(95.0, 0.0, True), (50.0, 0.0, False), (100.0, 0.9, False)])
+def test_a_reading_is_good_near_the_best_rate_and_without_company(
+    monkeypatch: pytest.MonkeyPatch, later: float, others: float, is_good: bool
 ) -> None:
-    monkeypatch.setattr(calibration, "wait_until_idle", lambda: None)
-    monkeypatch.setattr(calibration, "used_by_others", lambda: 0.0)
     clock = Clock()
+    used = 0.0
+    monkeypatch.setattr(calibration, "wait_until_idle", lambda: None)
+    monkeypatch.setattr(calibration, "used_by_others", lambda: used)
+    monkeypatch.setattr(calibration.time, "perf_counter", itertools.count().__next__)
     calibrations = calibration.Calibration(clock, 1)
+    clock.rate, used = later, others
+    assert calibrations.measure() == calibration.Reading(later, is_good)
     assert calibrations.peak == 100.0
-    clock.rate = later
-    assert calibrations.measure() == later / 100.0
-    assert calibrations.peak == 100.0
-    calibrations.begin()
-    calibrations.measure()
-    assert calibrations.peak == peak

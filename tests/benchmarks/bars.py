@@ -37,11 +37,15 @@ class Bar:
 
 @dataclass(frozen=True)
 class Measured:
-    """A contender with its least time in seconds and its greatest error."""
+    """A contender with its least time in seconds and its greatest error.
+
+    `share` is of the FMA peak beside that time, and of the products of a direct evaluation: a fast algorithm passes 1.
+    """
 
     contender: Contender
     seconds: float
     error: float
+    share: float
     is_trusted: bool = True
 
 
@@ -109,10 +113,8 @@ def opponents(bar: Bar, measured: Sequence[Measured]) -> list[Measured]:
     return [each for each in others if each.contender.library in names and each.contender.reduced == reduced]
 
 
-def judge(
-    bars: Iterable[Bar], workload: str, threads: int, measured: Sequence[Measured], peak_seconds: float
-) -> list[Verdict]:
-    """Verdicts on what was measured of a workload, which would take `peak_seconds` at the peak of so many threads."""
+def judge(bars: Iterable[Bar], workload: str, threads: int, measured: Sequence[Measured]) -> list[Verdict]:
+    """Verdicts on what was measured of a workload on a number of threads."""
     verdicts = []
     for bar in bars:
         if bar.workload != workload or threads not in bar.by_threads:
@@ -121,7 +123,7 @@ def judge(
         own = [each for each in measured if each.contender.is_ours and each.contender.variant == bar.ours]
         mine = min(own, key=lambda each: each.seconds, default=None)
         if bar.against == PEAK:
-            ratio, name = (peak_seconds / mine.seconds if mine else None), PEAK
+            ratio, name = (mine.share if mine else None), PEAK
         else:
             fastest = min(opponents(bar, measured), key=lambda each: each.seconds, default=None)
             ratio = fastest.seconds / mine.seconds if mine and fastest else None

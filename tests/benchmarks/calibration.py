@@ -13,6 +13,7 @@ import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import toolchain
 
@@ -20,10 +21,11 @@ SOURCE = Path(__file__).with_name("peak.cpp")
 
 # Share of the best rate below which a core was not all there.
 GOOD = 0.93
-# Rounds of the loop in a calibration: about a millisecond.
+# Rounds of the loop, about a millisecond of them, and how many loops a calibration is the best of.
 ROUNDS = 100_000
+LOOPS = 3
 # Calibrations that the first estimate of the peak is the best of.
-SAMPLES = 40
+SAMPLES = 15
 # Share of one processor that other processes and the hypervisor may have used meanwhile.
 DISTURBED = 0.2
 # Libraries' threads spin for up to 50 ms after their work. They may: their next run in the same turn is the faster
@@ -68,39 +70,32 @@ def used_by_others() -> float:
     return ticks / os.sysconf("SC_CLK_TCK") - time.process_time()
 
 
+class Reading(NamedTuple):
+    """Operations a second of the loop, and whether the processors were all there."""
+
+    rate: float
+    is_good: bool
+
+
 class Calibration:
-    """Rates of a number of threads, and the best of them so far: of all, and since `begin`."""
+    """Rates of a number of threads; `peak` is the best of them so far."""
 
     def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         self._library = library
         self._threads = threads
         self._last = (time.perf_counter(), used_by_others())
-        self._best = 0.0
-        self._recent = 0.0
+        self.peak = 0.0
         for _ in range(SAMPLES):
             self.measure()
 
-    def begin(self) -> None:
-        """Forget what `peak` is made of."""
-        self._recent = 0.0
+    def measure(self) -> Reading:
+        """The present rate, as soon as all threads are asleep: good if it is near the best so far.
 
-    @property
-    def peak(self) -> float:
-        """What the processor could do of late: clocks change by the minute, and shares of a peak are of its own time's.
-
-        The best of all rates where the recent ones are not good.
-        """
-        return self._recent if self._recent >= GOOD * self._best else self._best
-
-    def measure(self) -> float:
-        """The present rate as a share of the best so far, as soon as all threads are asleep.
-
-        It is 0 where others have had the processors since the last call.
+        It is not where others have had the processors since the last call.
         """
         wait_until_idle()
-        rate = self._library.fma_rate(self._threads, ROUNDS)
-        self._recent = max(self._recent, rate)
-        self._best = max(self._best, rate)
+        rate = max(self._library.fma_rate(self._threads, ROUNDS) for _ in range(LOOPS))
+        self.peak = max(self.peak, rate)
         (before, theirs_before), self._last = self._last, (time.perf_counter(), used_by_others())
         passed, theirs = self._last[0] - before, self._last[1] - theirs_before
-        return 0.0 if theirs > DISTURBED * passed else rate / self._best
+        return Reading(rate, theirs <= DISTURBED * passed and rate >= GOOD * self.peak)

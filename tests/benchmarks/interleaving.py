@@ -6,8 +6,9 @@ import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from .calibration import GOOD
+from .calibration import Reading
 from .contender import Contender
 
 # A contender runs for so long before it is another's turn: long enough for its threads to be awake.
@@ -20,17 +21,24 @@ LEAST_TURNS = 4
 GIVE_UP = 1.05
 
 
+class Run(NamedTuple):
+    """How long a contender took, and the operations a second of the better calibration beside its turn."""
+
+    seconds: float
+    peak: float
+
+
 @dataclass
 class Times:
-    """Seconds of a contender's runs, by whether the calibrations before and after its turn were good."""
+    """A contender's runs, by whether the calibrations before and after its turn were good."""
 
-    good: list[float] = field(default_factory=list)
-    other: list[float] = field(default_factory=list)
+    good: list[Run] = field(default_factory=list)
+    other: list[Run] = field(default_factory=list)
     good_turns: int = 0
 
     @property
-    def best(self) -> float:
-        """The least of the good times, or of all where too few turns were good."""
+    def best(self) -> Run:
+        """The shortest of the good runs, or of all where too few turns were good."""
         return min(self.good if self.is_trusted else self.good + self.other)
 
     @property
@@ -40,7 +48,7 @@ class Times:
 
 def measure(
     contenders: Sequence[Contender],
-    calibrate: Callable[[], float],
+    calibrate: Callable[[], Reading],
     budget: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Times]:
@@ -57,9 +65,10 @@ def measure(
         for contender, own, is_out in zip(contenders, times, given_up, strict=True):
             if is_out:
                 continue
-            runs = _turn(contender, clock)
+            seconds = _turn(contender, clock)
             after = calibrate()
-            if min(before, after) >= GOOD:
+            runs = [Run(each, max(before.rate, after.rate)) for each in seconds]
+            if before.is_good and after.is_good:
                 own.good += runs
                 own.good_turns += 1
             else:
@@ -90,10 +99,10 @@ def _is_hopeless(index: int, contenders: Sequence[Contender], times: Sequence[Ti
     def kind(contender: Contender) -> tuple[str, bool]:
         return contender.library, contender.reduced
 
-    mine = contenders[index]
-    if mine.is_ours or times[index].good_turns < 2:
+    mine, own = contenders[index], times[index]
+    if mine.is_ours or own.good_turns < 2:
         return False
     return any(
-        kind(other) == kind(mine) and theirs.good_turns >= 2 and times[index].best > GIVE_UP * theirs.best
+        kind(other) == kind(mine) and theirs.good_turns >= 2 and own.best.seconds > GIVE_UP * theirs.best.seconds
         for other, theirs in zip(contenders, times, strict=True)
     )

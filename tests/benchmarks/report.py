@@ -16,21 +16,13 @@ END = "<!-- tables of make bench: end -->"
 
 @dataclass(frozen=True)
 class Outcome:
-    """One workload on one number of threads; `peak` in operations a second, the best while it was measured."""
+    """One workload on one number of threads; `peak`, in operations a second, is the best of that number so far."""
 
     workload: Workload
     threads: int
     peak: float
     measured: list[Measured]
     verdicts: list[Verdict]
-
-    @property
-    def peak_seconds(self) -> float:
-        return self.workload.operations / self.peak
-
-    def share_of_peak(self, each: Measured) -> str:
-        """Products of a direct evaluation against the peak: a fast algorithm passes 100 %."""
-        return f"{100 * self.peak_seconds / each.seconds:.0f} %"
 
     def ours(self) -> list[Measured]:
         return [each for each in self.measured if each.contender.is_ours]
@@ -72,7 +64,7 @@ def times_table(outcomes: Sequence[Outcome]) -> str:
         cells = [milliseconds(each) if each else "" for each in others]
         for n, mine in enumerate(outcome.ours()):
             first = [outcome.workload.name, str(outcome.threads)] if n == 0 else ["", ""]
-            own = [mine.contender.kind, milliseconds(mine), outcome.share_of_peak(mine), f"{mine.error:.0e}"]
+            own = [mine.contender.kind, milliseconds(mine), f"{100 * mine.share:.0f} %", f"{mine.error:.0e}"]
             rows.append([*first, *own, *(cells if n == 0 else [""] * len(cells))])
     return markdown(["workload", "threads", "ours", "ms", "of FMA peak", "error", *titles], rows)
 
@@ -91,12 +83,10 @@ def verdicts_table(outcomes: Sequence[Outcome]) -> str:
 def full(outcomes: Sequence[Outcome], missing: Sequence[str] = ()) -> str:
     """Both tables, and how the bars were met; `missing` are libraries that are not installed."""
     counts = {result: sum(v.result is result for o in outcomes for v in o.verdicts) for result in Result}
-    peaks: dict[int, list[float]] = {}
-    for outcome in outcomes:
-        peaks.setdefault(outcome.threads, []).append(outcome.peak / 1e9)
+    peaks = {outcome.threads: outcome.peak / 1e9 for outcome in outcomes}
     summary = ", ".join(f"{count} {result.value}" for result, count in counts.items())
-    rates = ", ".join(f"{min(own):.0f} to {max(own):.0f} on {n}" for n, own in sorted(peaks.items()))
-    measured = f"FMA peak in Gflop/s by threads, while the workloads were measured: {rates}."
+    rates = ", ".join(f"{peak:.0f} on {n}" for n, peak in sorted(peaks.items()))
+    measured = f"Best FMA peak in Gflop/s by threads: {rates}."
     absent = [f"Not installed: {', '.join(missing)}."] if missing else []
     return "\n\n".join([times_table(outcomes), measured, *absent, verdicts_table(outcomes), f"Bars: {summary}."])
 
@@ -120,6 +110,7 @@ def record(outcome: Outcome) -> dict[str, object]:
                 "version": each.contender.version,
                 "least_seconds": each.seconds,
                 "greatest_error": each.error,
+                "share_of_fma_peak": each.share,
                 "calibrated": each.is_trusted,
             }
             for each in outcome.measured

@@ -56,14 +56,12 @@ class Session:
         with self.threads(threads):
             contenders = self.prepare(workload, threads, modules)
             errors = [error(workload, contender) for contender in contenders]
-            peak.begin()
             times = interleaving.measure(contenders, peak.measure, self.budget if budget is None else budget)
-        measured = [
-            Measured(contender, each.best, greatest, each.is_trusted)
-            for contender, each, greatest in zip(contenders, times, errors, strict=True)
-        ]
-        peak_seconds = workload.operations / peak.peak
-        verdicts = bars.judge(self.bars if table is None else table, workload.name, threads, measured, peak_seconds)
+        measured = []
+        for contender, each, greatest in zip(contenders, times, errors, strict=True):
+            share = workload.operations / each.best.seconds / (each.best.peak if each.is_trusted else peak.peak)
+            measured.append(Measured(contender, each.best.seconds, greatest, share, each.is_trusted))
+        verdicts = bars.judge(self.bars if table is None else table, workload.name, threads, measured)
         outcome = Outcome(workload, threads, peak.peak, measured, verdicts)
         self.outcomes.append(outcome)
         gc.collect()

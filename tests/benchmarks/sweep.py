@@ -66,7 +66,7 @@ def costs(session: Session, workload: Workload, threads: int) -> dict[str, float
     products = workload.operations / 2
     found: dict[str, float] = {}
     for contender, own in zip(contenders, times, strict=True):
-        cost = 1e12 * own.best / products
+        cost = 1e12 * own.best.seconds / products
         found[contender.library] = min(cost, found.get(contender.library, cost))
     return found | {"FMA peak": 2e12 / peak.peak}
 
