@@ -196,10 +196,8 @@ struct usual_gates {
 __attribute__((noinline)) inline vf far_sigmoid(vf x) { return sigmoid(x); }
 __attribute__((noinline)) inline vf far_tanh(vf x) { return tanh(x); }
 
-TWIN_INLINE usual_gates usual_gates_of(vf update, vf reset)
+TWIN_INLINE usual_gates near_gates_of(vf update, vf reset)
 {
-    if (__builtin_expect(!all_below(largest(absolute(update), absolute(reset)), FAR), false))
-        return {far_sigmoid(update), far_sigmoid(reset)};
     power_of_two e[2];
     const vf powers[] = {-update, -reset};
     exp_parts_of<2>(powers, e);
@@ -209,13 +207,25 @@ TWIN_INLINE usual_gates usual_gates_of(vf update, vf reset)
     return {r * inverse, z * inverse};
 }
 
+TWIN_INLINE usual_gates usual_gates_of(vf update, vf reset)
+{
+    if (__builtin_expect(!all_below(largest(absolute(update), absolute(reset)), FAR), false))
+        return {far_sigmoid(update), far_sigmoid(reset)};
+    return near_gates_of(update, reset);
+}
+
+TWIN_INLINE vf near_candidate(vf x)
+{
+    const power_of_two e = exp_parts<false>(x * 2.0f);
+    const vf below = (e.scale - 1.0f) + e.scale * e.rest;
+    return below / (below + 2.0f);
+}
+
 TWIN_INLINE vf usual_candidate(vf x)
 {
     if (__builtin_expect(!all_below(absolute(x), FAR / 2), false))
         return far_tanh(x);
-    const power_of_two e = exp_parts<false>(x * 2.0f);
-    const vf below = (e.scale - 1.0f) + e.scale * e.rest;
-    return below / (below + 2.0f);
+    return near_candidate(x);
 }
 
 } // namespace twin

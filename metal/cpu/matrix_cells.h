@@ -2,6 +2,7 @@
 #ifndef TWIN_MATRIX_CELLS_H
 #define TWIN_MATRIX_CELLS_H
 #include "activation.h"
+#include "matrix_batch.h"
 #include "matrix_multiply.h"
 
 namespace {
@@ -47,6 +48,24 @@ struct matrix_rows {
     uint32_t channel;
     bool has_state;
     const float *sums;          // of the first row; those of the next lie a panel further on
+};
+
+// Where a step's output goes: to the next step's state, to what this multiplies, and to a destination, if there is one.
+template <class V> struct batch_output {
+    batch_matrix state;
+    batch_operand<V> operand;
+    batch_matrix destination;
+    half_bits *halves;          // the destination, of half values
+
+    template <int COUNT> TWIN_INLINE void put(size_t i, const vf (&values)[COUNT]) const
+    {
+        state.put(i, values);
+        operand.put(i, values);
+        if (destination.first)
+            destination.put(i, values);
+        for (int k = 0; halves && k < COUNT; ++k)
+            store_lanes(halves + (i + k) * destination.step, lanes{0, LANES}, values[k]);
+    }
 };
 
 struct matrix_cell {
@@ -167,35 +186,32 @@ struct matrix_cell {
         return is_usual && !keeps_sums && !adds && !step.is_kept && (have_state || step.state_rows == 0);
     }
 
-    TWIN_INLINE static vf before_in(const matrix_rows &r, size_t i, uint64_t matrix, uint32_t stride)
+    TWIN_INLINE static batch_matrix matrix_in(const matrix_rows &r, uint64_t matrix, size_t stride)
     {
-        return r.has_state ? load(row_at<float>(matrix, r.row + i, stride) + r.channel) : vf{};
+        return {matrix, r.row, stride, r.channel};
     }
 
-    TWIN_INLINE void store_in(const matrix_rows &r, size_t i, uint64_t matrix, vf value) const
+    TWIN_INLINE batch_matrix own_in(const matrix_rows &r, uint64_t matrix) const { return matrix_in(r, matrix, own_stride); }
+
+    // The state that the rows had before; absent if they had none.
+    TWIN_INLINE static batch_matrix before_in(const matrix_rows &r, uint64_t matrix, size_t stride)
     {
-        store(row_at<float>(matrix, r.row + i, own_stride) + r.channel, value);
+        return matrix_in(r, r.has_state ? matrix : 0, stride);
     }
 
-    TWIN_INLINE void keep_in(const matrix_rows &r, size_t i, matrix_operand operand, vf value) const
+    template <class V> TWIN_INLINE batch_operand<V> operand_in(const matrix_rows &r, matrix_operand operand) const
     {
-        void *const after = r.in->after[operand];
-        if (after && is_bfloat)
-            store_texels(static_cast<bfloat *>(after), operand_step, r.channel / 4, r.local + i, value);
-        else if (after)
-            store_texels(static_cast<float *>(after), operand_step, r.channel / 4, r.local + i, value);
+        return {r.in->after[operand], operand_step, r.local, r.channel};
     }
 
-    TWIN_INLINE void store_output_in(const matrix_rows &r, size_t i, vf h1) const
+    template <class V> TWIN_INLINE batch_output<V> output_in(const matrix_rows &r) const
     {
         const mpsrnn_matrix_step &step = r.in->table;
-        store_in(r, i, step.output, h1);
-        keep_in(r, i, OPERAND_OUTPUT, h1);
-        if (has_destination && destination_half)
-            store_lanes(row_at<half_bits>(step.destination, r.row + i, step.destination_stride),
-                        lanes{r.channel, LANES}, h1);
-        else if (has_destination)
-            store(row_at<float>(step.destination, r.row + i, step.destination_stride) + r.channel, h1);
+        const uint64_t destination = has_destination ? step.destination : 0;
+        return {own_in(r, step.output), operand_in<V>(r, OPERAND_OUTPUT),
+                matrix_in(r, destination_half ? 0 : destination, step.destination_stride),
+                destination_half && destination
+                    ? row_at<half_bits>(destination, r.row, step.destination_stride) + r.channel : nullptr};
     }
 
     TWIN_INLINE static vf row_before(const row_step &in, uint64_t matrix, uint32_t channel)
@@ -255,7 +271,7 @@ struct matrix_single_gate : matrix_cell {
     static uint32_t stages(const msl_twin_call *) { return 1; }
     static bool has_usual_neurons(const msl_twin_call *) { return false; }
     uint32_t finish_row(const row_step &, uint32_t panel, uint32_t) const { return panel; }
-    void finish_rows(const matrix_rows &) const {}
+    template <class V> void finish_rows(const matrix_rows &) const {}
 
     matrix_single_gate(const msl_twin_call &c, const matrix_plan &plan) : matrix_cell(c, plan) {}
 

@@ -6,6 +6,42 @@
 namespace {
 namespace twin {
 
+// Both gates of COUNT vectors; those of one and the same are always made alike.
+template <int COUNT>
+TWIN_INLINE void finish_usual_gates(const vf (&update)[COUNT], const vf (&reset)[COUNT], usual_gates (&gates)[COUNT])
+{
+    vf farthest = {};
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k)
+        farthest = largest(farthest, largest(absolute(update[k]), absolute(reset[k])));
+    const bool are_near = all_below(farthest, FAR);
+    if (__builtin_expect(!are_near, false)) {
+        for (int k = 0; k < COUNT; ++k)
+            gates[k] = usual_gates_of(update[k], reset[k]);
+        return;
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k)
+        gates[k] = near_gates_of(update[k], reset[k]);
+}
+
+template <int COUNT> TWIN_INLINE void finish_usual_candidates(const vf (&sums)[COUNT], vf (&candidates)[COUNT])
+{
+    vf farthest = {};
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k)
+        farthest = largest(farthest, absolute(sums[k]));
+    const bool are_near = all_below(farthest, FAR / 2);
+    if (__builtin_expect(!are_near, false)) {
+        for (int k = 0; k < COUNT; ++k)
+            candidates[k] = usual_candidate(sums[k]);
+        return;
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k)
+        candidates[k] = near_candidate(sums[k]);
+}
+
 struct matrix_gru : matrix_cell {
     static uint32_t gates(int stage) { return stage == 0 ? 2 : 1; }
     static bool has_input(int) { return true; }
@@ -92,7 +128,12 @@ struct matrix_gru : matrix_cell {
         store_output(r, mix(z, has_p_norm ? rest_of_norm(z) : 1.0f - z, h, h0));
     }
 
-    TWIN_INLINE vf mix(vf z, vf rest, vf h, vf h0) const { return flips ? rest * h0 + z * h : rest * h + z * h0; }
+    TWIN_INLINE vf mix(vf z, vf rest, vf h, vf h0) const { return mix(flips, z, rest, h, h0); }
+
+    TWIN_INLINE static vf mix(bool flips, vf z, vf rest, vf h, vf h0)
+    {
+        return flips ? rest * h0 + z * h : rest * h + z * h0;
+    }
 
     // The usual cell of one row, panels [panel, end). Returns the first that is not full, and is left.
     uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
@@ -108,32 +149,62 @@ struct matrix_gru : matrix_cell {
     }
 
     // The usual cell of a batch's rows.
-    void finish_rows(const matrix_rows &r) const
+    template <class V> void finish_rows(const matrix_rows &r) const
     {
-        for (size_t i = 0; i < r.count; ++i)
-            r.in->stage == 0 ? finish_gates_in(r, i) : finish_output_in(r, i);
+        r.in->stage == 0 ? finish_gates_in<V>(r) : finish_output_in<V>(r);
     }
 
 private:
     // What training alone reads is not stored, here and below.
-    TWIN_INLINE void finish_gates_in(const matrix_rows &r, size_t i) const
+    template <class V> TWIN_INLINE void finish_gates_in(const matrix_rows &r) const
     {
         enum { STEP = VECTORS / 2 * LANES };    // between the gates
         const mpsrnn_matrix_step &step = r.in->table;
-        const float *sums = r.sums + i * PANEL;
-        const usual_gates gates = usual_gates_of(load(sums), load(sums + STEP));
-        const vf h0 = before_in(r, i, step.output_in, step.output_in_stride);
-        store_in(r, i, step.gate, gates.update);
-        keep_in(r, i, OPERAND_RESET, gates.reset * h0);
-        keep_in(r, i, OPERAND_UPDATED, gates.update * h0);
+        const float *const sums = r.sums;
+        const batch_matrix before = before_in(r, step.output_in, step.output_in_stride), gate = own_in(r, step.gate);
+        const batch_operand<V> reset = operand_in<V>(r, OPERAND_RESET), updated = operand_in<V>(r, OPERAND_UPDATED);
+        finish_all_rows(r.count, [=](auto count, size_t i) TWIN_INLINED {
+            vf z[count.value], reset_h0[count.value], updated_h0[count.value];
+            usual_gates gates[count.value];
+#pragma GCC unroll 4
+            for (int k = 0; k < count.value; ++k) {
+                z[k] = load(sums + (i + k) * PANEL);
+                reset_h0[k] = load(sums + (i + k) * PANEL + STEP);
+            }
+            finish_usual_gates<count.value>(z, reset_h0, gates);
+#pragma GCC unroll 4
+            for (int k = 0; k < count.value; ++k) {
+                const vf h0 = before.first ? before.get(i + k) : vf{};
+                z[k] = gates[k].update;
+                reset_h0[k] = gates[k].reset * h0;
+                updated_h0[k] = gates[k].update * h0;
+            }
+            gate.put(i, z);
+            reset.put(i, reset_h0);
+            updated.put(i, updated_h0);
+        });
     }
 
-    TWIN_INLINE void finish_output_in(const matrix_rows &r, size_t i) const
+    template <class V> TWIN_INLINE void finish_output_in(const matrix_rows &r) const
     {
         const mpsrnn_matrix_step &step = r.in->table;
-        const vf z = load(row_at<float>(step.gate, r.row + i, own_stride) + r.channel);
-        const vf h0 = before_in(r, i, step.output_in, step.output_in_stride);
-        store_output_in(r, i, mix(z, 1.0f - z, usual_candidate(load(r.sums + i * PANEL)), h0));
+        const float *const sums = r.sums;
+        const batch_matrix before = before_in(r, step.output_in, step.output_in_stride), gate = own_in(r, step.gate);
+        const batch_output<V> output = output_in<V>(r);
+        const bool mixes_flipped = flips;
+        finish_all_rows(r.count, [=](auto count, size_t i) TWIN_INLINED {
+            vf own[count.value], candidates[count.value], h1[count.value];
+#pragma GCC unroll 4
+            for (int k = 0; k < count.value; ++k)
+                own[k] = load(sums + (i + k) * PANEL);
+            finish_usual_candidates<count.value>(own, candidates);
+#pragma GCC unroll 4
+            for (int k = 0; k < count.value; ++k) {
+                const vf z = gate.get(i + k), h0 = before.first ? before.get(i + k) : vf{};
+                h1[k] = mix(mixes_flipped, z, 1.0f - z, candidates[k], h0);
+            }
+            output.put(i, h1);
+        });
     }
 
     __attribute__((noinline)) usual_gates any_gates(const matrix_part &r, vf sum_z, vf sum_r) const

@@ -6,6 +6,11 @@
 namespace {
 namespace twin {
 
+// Sums of the gates, and the memory before.
+struct lstm_sums {
+    vf in, forget, cell, output, memory;
+};
+
 struct lstm_state {
     vf memory, output;
 };
@@ -28,16 +33,26 @@ TWIN_INLINE vf exp_twice_less_one(vf x)
 //
 // Error of the memory relative to |forget c0| and |in cell|, and of the output to what belongs to that memory, in units
 // of 2^-24: 8, and 1.25 |x| more for a gate of x < 0. A gate is no smaller than 2^-45: that of 1 + |c0| besides.
-TWIN_INLINE lstm_state finish_usual_lstm(vf sum_i, vf sum_f, vf sum_c, vf sum_o, vf c0)
+//
+// Of COUNT vectors, the memories of all before the outputs of all: each alone is a long chain of dependent operations.
+template <int COUNT> TWIN_INLINE void finish_usual_lstm(const lstm_sums (&sums)[COUNT], lstm_state (&next)[COUNT])
 {
-    const vf i = one_and_exp_minus(sum_i), f = one_and_exp_minus(sum_f), o = one_and_exp_minus(sum_o);
-    const vf c = exp_twice_less_one(sum_c);
-    const vf i_by_c = i * (c + 2.0f);
-    const vf inverse = 1.0f / (i_by_c * f);
-    // Never a product of c0 with what is large.
-    const vf c1 = c0 * (i_by_c * inverse) + (c * f) * inverse;
-    const vf below = exp_twice_less_one(c1);
-    return {c1, below / (o * (below + 2.0f))};
+    vf o[COUNT];
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k) {
+        const vf i = one_and_exp_minus(sums[k].in), f = one_and_exp_minus(sums[k].forget);
+        const vf c = exp_twice_less_one(sums[k].cell);
+        const vf i_by_c = i * (c + 2.0f);
+        const vf inverse = 1.0f / (i_by_c * f);
+        // Never a product of the memory with what is large.
+        next[k].memory = sums[k].memory * (i_by_c * inverse) + (c * f) * inverse;
+        o[k] = one_and_exp_minus(sums[k].output);
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < COUNT; ++k) {
+        const vf below = exp_twice_less_one(next[k].memory);
+        next[k].output = below / (o[k] * (below + 2.0f));
+    }
 }
 
 struct matrix_lstm : matrix_cell {
@@ -94,42 +109,52 @@ struct matrix_lstm : matrix_cell {
     TWIN_INLINE void finish(const matrix_part *parts, int count) const
     {
         int i = 0;
-        // Two at a time: each is a long chain of dependent operations.
         for (; is_usual && i + 2 <= count && parts[i].runs && parts[i + 1].runs; i += 2) {
-            const lstm_state first = usual_state(parts[i]), second = usual_state(parts[i + 1]);
-            store_usual(parts[i], first);
-            store_usual(parts[i + 1], second);
+            lstm_state next[2];
+            finish_usual_lstm<2>({sums_of(parts[i]), sums_of(parts[i + 1])}, next);
+            store_usual(parts[i], next[0]);
+            store_usual(parts[i + 1], next[1]);
         }
         for (; i < count; ++i)
             finish_part(parts[i]);
     }
 
-    // The usual cell of one row, panels [panel, end), two at a time likewise. Returns the first that is not full and is
-    // left.
+    // The usual cell of one row, panels [panel, end). Returns the first that is not full and is left.
     uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
     {
         const uint32_t full = params.channels / LANES < end ? params.channels / LANES : end;
-        for (; panel + 2 <= full; panel += 2) {
-            const lstm_state first = usual_state(in, panel), second = usual_state(in, panel + 1);
-            store_row_state(in, panel, first);
-            store_row_state(in, panel + 1, second);
-        }
+        for (; panel + 4 <= full; panel += 4)
+            finish_panels<4>(in, panel);
         for (; panel < full; ++panel)
-            store_row_state(in, panel, usual_state(in, panel));
+            finish_panels<1>(in, panel);
         return panel;
     }
 
-    // The usual cell of a batch's rows, two at a time likewise.
-    void finish_rows(const matrix_rows &r) const
+    // The usual cell of a batch's rows.
+    template <class V> void finish_rows(const matrix_rows &r) const
     {
-        size_t i = 0;
-        for (; i + 2 <= r.count; i += 2) {
-            const lstm_state first = usual_state(r, i), second = usual_state(r, i + 1);
-            store_state_in(r, i, first);
-            store_state_in(r, i + 1, second);
-        }
-        if (i < r.count)
-            store_state_in(r, i, usual_state(r, i));
+        const mpsrnn_matrix_step &step = r.in->table;
+        const float *const sums = r.sums;
+        const batch_matrix before = before_in(r, step.memory_in, step.memory_in_stride), memory = own_in(r, step.memory);
+        const batch_operand<V> kept = operand_in<V>(r, OPERAND_MEMORY);
+        const batch_output<V> output = output_in<V>(r);
+        finish_all_rows(r.count, [=](auto count, size_t i) TWIN_INLINED {
+            lstm_sums own[count.value];
+            lstm_state next[count.value];
+            vf c1[count.value], h1[count.value];
+#pragma GCC unroll 4
+            for (int k = 0; k < count.value; ++k)
+                own[k] = sums_at(sums + (i + k) * PANEL, before.first ? before.get(i + k) : vf{});
+            finish_usual_lstm<count.value>(own, next);
+#pragma GCC unroll 4
+            for (int k = 0; k < count.value; ++k) {
+                c1[k] = next[k].memory;
+                h1[k] = next[k].output;
+            }
+            memory.put(i, c1);
+            kept.put(i, c1);
+            output.put(i, h1);
+        });
     }
 
     TWIN_INLINE void finish_part(const matrix_part &r) const
@@ -139,7 +164,7 @@ struct matrix_lstm : matrix_cell {
         else if (!r.runs)
             keep_state(r);
         else if (is_usual)
-            store_usual(r, usual_state(r));
+            finish_usual(r);
         else
             finish_gates(r);
     }
@@ -151,33 +176,34 @@ struct matrix_lstm : matrix_cell {
     }
 
     // `step`: between the gates; a panel that is full has a vector of each.
-    TWIN_INLINE static lstm_state usual_state(const float *sums, vf c0, size_t step = LANES)
+    TWIN_INLINE static lstm_sums sums_at(const float *sums, vf memory, size_t step = LANES)
     {
-        return finish_usual_lstm(load(sums + MPSRNN_GATE_INPUT * step), load(sums + MPSRNN_GATE_FORGET * step),
-                                 load(sums + MPSRNN_GATE_CELL * step), load(sums + MPSRNN_GATE_OUTPUT * step), c0);
+        return {load(sums + MPSRNN_GATE_INPUT * step), load(sums + MPSRNN_GATE_FORGET * step),
+                load(sums + MPSRNN_GATE_CELL * step), load(sums + MPSRNN_GATE_OUTPUT * step), memory};
     }
 
-    TWIN_INLINE lstm_state usual_state(const matrix_part &r) const
+    TWIN_INLINE lstm_sums sums_of(const matrix_part &r) const { return sums_at(r.sums, memory_before(r), r.in->gate_step); }
+
+    void finish_usual(const matrix_part &r) const
     {
-        return usual_state(r.sums, memory_before(r), r.in->gate_step);
+        lstm_state next[1];
+        finish_usual_lstm<1>({sums_of(r)}, next);
+        store_usual(r, next[0]);
     }
 
-    TWIN_INLINE lstm_state usual_state(const row_step &in, uint32_t panel) const
+    template <int COUNT> TWIN_INLINE void finish_panels(const row_step &in, uint32_t panel) const
     {
-        return usual_state(in.sums + panel * in.sums_step, row_before(in, in.table.memory_in, panel * LANES));
-    }
-
-    TWIN_INLINE lstm_state usual_state(const matrix_rows &r, size_t i) const
-    {
-        const mpsrnn_matrix_step &step = r.in->table;
-        return usual_state(r.sums + i * PANEL, before_in(r, i, step.memory_in, step.memory_in_stride));
-    }
-
-    TWIN_INLINE void store_state_in(const matrix_rows &r, size_t i, const lstm_state &state) const
-    {
-        store_in(r, i, r.in->table.memory, state.memory);
-        keep_in(r, i, OPERAND_MEMORY, state.memory);
-        store_output_in(r, i, state.output);
+        lstm_sums sums[COUNT];
+        lstm_state next[COUNT];
+#pragma GCC unroll 4
+        for (uint32_t k = 0; k < COUNT; ++k) {
+            const vf memory = row_before(in, in.table.memory_in, (panel + k) * LANES);
+            sums[k] = sums_at(in.sums + (panel + k) * in.sums_step, memory);
+        }
+        finish_usual_lstm<COUNT>(sums, next);
+#pragma GCC unroll 4
+        for (uint32_t k = 0; k < COUNT; ++k)
+            store_row_state(in, panel + k, next[k]);
     }
 
     TWIN_INLINE void store_row_state(const row_step &in, uint32_t panel, const lstm_state &state) const

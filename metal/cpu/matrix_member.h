@@ -97,7 +97,7 @@ protected:
         for (uint32_t i = 0; i < TEXELS; ++i)
             from[i] = row_at<const E>(steps[t].source, base + r + i, steps[t].source_stride);
         if (left >= TEXELS && place_in(c, first, r + TEXELS - 1) == place + TEXELS - 1) {
-            pack_operand_rows(to, step, place, from, params.input_channels);
+            pack_operand_rows(to, step, place, from, params.input_channels, size_t(steps[t].source_stride) * TEXELS);
             return TEXELS;
         }
         pack_operand_row(to, step, place, from[0], params.input_channels);

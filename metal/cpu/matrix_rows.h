@@ -29,9 +29,17 @@ template <> struct multiplied_with<bfloat> {
 // To the nearest, and to even where two are; NaN stays NaN.
 TWIN_INLINE bfloats round_to_bfloat(vf x)
 {
+#if defined(__AVX512F__)
+    // There is no other use for them than on processors that have the instruction. It takes numbers below the least normal
+    // one as zero, as the products do.
+    bfloats rounded;
+    __asm__("vcvtneps2bf16 %1, %0" : "=v"(rounded) : "v"(x));
+    return rounded;
+#else
     const vu bits = (vu)x, rounded = bits + ((bits >> 16 & 1) + 0x7fff);
     const vu quiet = bits | 0x400000;
     return __builtin_convertvector((vu)select(x == x, (vf)rounded, (vf)quiet) >> 16, bfloats);
+#endif
 }
 
 TWIN_INLINE bfloat bfloat_of(float x) { return bfloat(round_to_bfloat(broadcast(x))[0]); }
@@ -180,9 +188,10 @@ TWIN_INLINE void store_rows(bfloat *to, vf value)
     memcpy(to, &rounded, sizeof rounded);
 }
 
-// Packs TEXELS rows, of which `row` is the first: whole vectors of an operand instead of a texel here and there.
+// Packs TEXELS rows, of which `row` is the first: whole vectors of an operand instead of a texel here and there. Fetches
+// what lies `ahead` elements further on, rows that will be packed next.
 template <class V, class E>
-void pack_operand_rows(V *operand, size_t step, size_t row, const E *const (&from)[TEXELS], uint32_t channels)
+void pack_operand_rows(V *operand, size_t step, size_t row, const E *const (&from)[TEXELS], uint32_t channels, size_t ahead)
 {
     uint32_t c = 0;
     for (; c + LANES <= channels; c += LANES) {
@@ -190,6 +199,9 @@ void pack_operand_rows(V *operand, size_t step, size_t row, const E *const (&fro
 #pragma GCC unroll 4
         for (int i = 0; i < TEXELS; ++i)
             texels[i] = load_elements(from[i] + c);
+#pragma GCC unroll 4
+        for (int i = 0; i < TEXELS; ++i)
+            __builtin_prefetch(from[i] + c + ahead);
         transpose(texels);
 #pragma GCC unroll 4
         for (int i = 0; i < TEXELS; ++i)

@@ -257,7 +257,7 @@ private:
         const uint32_t channel = panel * plan.stages[in.stage].panel_channels + v;
         for (uint32_t r = 0; r < rows; r += rows / parts) {
             const float *sums = sums_of(in.stage, c, panel) + place_in(c, first, r) * PANEL + v;
-            cell.finish_rows({&in, base + r, r, rows / parts, channel, in.table.state_rows != 0, sums});
+            cell.template finish_rows<operand_value>({&in, base + r, r, rows / parts, channel, in.table.state_rows != 0, sums});
         }
     }
 

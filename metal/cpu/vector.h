@@ -15,7 +15,8 @@
 #pragma GCC diagnostic pop
 #endif
 
-#define TWIN_INLINE inline __attribute__((always_inline))
+#define TWIN_INLINED __attribute__((always_inline))
+#define TWIN_INLINE inline TWIN_INLINED
 
 namespace {
 namespace twin {
