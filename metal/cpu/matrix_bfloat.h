@@ -27,7 +27,7 @@ template <class T> void put_four(bfloat *panel, uint32_t input, size_t place, co
 // Products worked off before the next block of rows has its turn, a multiple of four.
 enum { BFLOAT_DEPTH_BLOCK = 512 };
 // Cache lines fetched ahead for every four products of a block of rows.
-enum { BFLOAT_FETCHED_LINES = 2 };
+enum { BFLOAT_FETCHED_LINES = 1 };
 
 // `depth` is a multiple of four.
 template <int COUNT>
@@ -41,6 +41,7 @@ __attribute__((target("avx512bf16"))) void multiply_few_rows(const matrix_produc
         for (int v = 0; v < VECTORS; ++v)
             sum[i][v] = _mm512_loadu_ps(p.start + (row + i) * p.start_step + v * LANES);
     const bfloat *weights = p.weights, *values = p.values + row * 4;
+    float *const sums = p.sums + row * PANEL;
     for (uint32_t k = 0; k < p.depth; k += 4) {
 #pragma GCC unroll 4
         for (int line = 0; line < BFLOAT_FETCHED_LINES; ++line)
@@ -70,7 +71,7 @@ __attribute__((target("avx512bf16"))) void multiply_few_rows(const matrix_produc
     for (int i = 0; i < COUNT; ++i)
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; ++v)
-            _mm512_storeu_ps(p.sums + (row + i) * PANEL + v * LANES, sum[i][v]);
+            _mm512_storeu_ps(sums + i * PANEL + v * LANES, sum[i][v]);
 }
 
 // One block of the depth, in blocks of rows as even as possible, which fetch `next` between them.
