@@ -52,6 +52,7 @@ struct matrix_plan {
     bool packs_alone;           // each member packs the whole input for itself, and has it in its own workspace
     bool pairs_rows;            // multiplies by Strassen's algorithm where the values allow it
     size_t input, input_sides;
+    size_t input_sizes;         // those of every member's share
     size_t sides;               // where in the workspace are those of what a stage multiplies
     size_t begun;               // where in the workspace are the sums of what a row begins with before a meeting
     size_t own_shared;          // where in the workspace of a member that walks apart is what others share

@@ -191,8 +191,10 @@ inline void place_matrix_plan(matrix_plan &plan, msl_plan *out, const msl_twin_c
             plan.packed_rows[s] = reserve(matrix_row_count(stage));
         }
     }
-    if (plan.pairs_rows)
+    if (plan.pairs_rows) {
         plan.input_sides = reserve(strassen_side_count(p.input_channels, plan.chunk_rows));
+        plan.input_sizes = reserve(row_size_count(plan.chunk_rows) * call->threads);
+    }
     const size_t input = (size_t(p.input_channels) + 3) / 4 * plan.chunk_rows * 4;
     plan.packs_alone = plan.rows == 1 && !plan.packs_weights && input <= PACKED_ALONE;
     plan.input = plan.packs_alone ? size_t(DEPTH_BLOCK) * PANEL : reserve(input);

@@ -78,10 +78,16 @@ private:
         if (waits && !msl_meet(member))
             return false;
         const uint32_t depth = params.input_channels;
-        const bool is_paired = plan.pairs_rows && pair_rows(shared + plan.input_sides, input, depth, c.rows,
-                                                            share_of(member, depth / 8));
-        if (is_paired && !msl_meet(member))
-            return false;
+        bool is_paired = false;
+        if (plan.pairs_rows) {
+            const unsigned shares = member->count;
+            float *sizes = shared + plan.input_sizes;
+            add_strassen_sides(shared + plan.input_sides, sizes + member->index * row_size_count(c.rows), input, depth,
+                               c.rows, share_of(member, depth / 8));
+            if (!msl_meet(member))
+                return false;
+            is_paired = are_rows_of_a_size(sizes, c.rows, shares);
+        }
         for (uint32_t s = 0; s < plan.stage_count; ++s)
             plan.pairs_rows ? project_pairs(c, int(s), is_paired) : project(c, int(s));
         uint32_t first = 0;
@@ -104,15 +110,6 @@ private:
         if (msl_arrive(member) && plan.rows == 1 && (!is_over || t + 1 < run.last_step))
             begin_stage(t + is_over, is_over ? 0 : s + 1);
         return msl_leave(member);
-    }
-
-    // Prepares a share of an operand for Strassen's algorithm, unless its values forbid it. Whether it may be paired.
-    bool pair_rows(float *sides, const float *values, uint32_t depth, size_t rows, share own) const
-    {
-        if (!are_rows_of_a_size(values, depth, rows, scratch))
-            return false;
-        add_strassen_sides(sides, values, depth, rows, own);
-        return true;
     }
 
     TWIN_INLINE static size_t weights_of_pair(const matrix_term &term)
@@ -168,9 +165,10 @@ private:
         // Each member prepares all of it for itself: what others have made comes to its caches once, in order, and there is
         // nobody to meet.
         float *sides = scratch + plan.sides;
-        const share all = {0, params.channels / 8};
         const bool has_state = in.table.state_rows != 0;
-        const bool is_paired = has_state && pair_rows(sides, values, params.channels, plan.rows, all);
+        if (has_state)
+            add_strassen_sides(sides, scratch, values, params.channels, plan.rows, {0, params.channels / 8});
+        const bool is_paired = has_state && are_rows_of_a_size(scratch, plan.rows, 1);
         const share own = share_of(member, pairs);
         for (uint32_t i = own.begin; i < own.end; ++i) {
             const uint32_t pair = t % 2 ? own.end - 1 - (i - own.begin) : i;

@@ -90,86 +90,58 @@ template <class T> void derive_strassen_panels(void *to, const void *context)
         pack_strassen_term<T>(static_cast<float *>(to), k, *term);
 }
 
-// The largest values of rows, those of the first and the second half of the depth each by themselves.
-struct row_sizes {
-    float least = __builtin_inff(), most = 0.0f;
-
-    // Half of an operand [depth / 4][rows][4]. `scratch`: rows * 4 floats. False: not a number, or too large.
-    bool add(const float *values, uint32_t slices, size_t rows, float *scratch)
-    {
-        enum { COUNT = 4 };
-        const size_t step = rows * 4;
-        size_t i = 0;
-        for (; i + COUNT * LANES <= step; i += COUNT * LANES)
-            find_largest<COUNT>(values + i, slices, step, scratch + i);
-        for (; i < step; i += LANES)
-            find_largest<1>(values + i, slices, step, scratch + i);
-        for (size_t row = 0; row < rows; ++row) {
-            float own = 0.0f;
-            for (int i = 0; i < 4; ++i) {
-                const float value = scratch[row * 4 + i];
-                if (!(value < LARGEST_PAIRED))
-                    return false;
-                own = value > own ? value : own;
-            }
-            least = own < least ? own : least;
-            most = own > most ? own : most;
-        }
-        return true;
-    }
-
-private:
-    // Of every lane of COUNT vectors, over all slices.
-    template <int COUNT>
-    TWIN_INLINE static void find_largest(const float *values, uint32_t slices, size_t step, float *to)
-    {
-        vf own[COUNT] = {};
-        for (uint32_t slice = 0; slice < slices; ++slice, values += step)
-#pragma GCC unroll 4
-            for (int v = 0; v < COUNT; ++v)
-                own[v] = largest(own[v], absolute(load(values + v * LANES)));
-#pragma GCC unroll 4
-        for (int v = 0; v < COUNT; ++v)
-            store(to + v * LANES, own[v]);
-    }
-};
-
-inline bool are_rows_of_a_size(const float *values, uint32_t depth, size_t rows, float *scratch)
-{
-    row_sizes sizes;
-    return sizes.add(values, depth / 8, rows, scratch) && sizes.add(values + depth / 2 * rows, depth / 8, rows, scratch)
-           && sizes.most <= MOST_UNLIKE * sizes.least;
-}
-
-// Floats of an operand's sides.
+// Floats of an operand's sides, and of the sizes of its rows.
 inline size_t strassen_side_count(uint32_t depth, size_t rows) { return size_t(depth) / 4 * STRASSEN_SIDES * rows; }
+inline size_t row_size_count(size_t rows) { return 2 * rows * 4; }
 
-// A vector V of every side. `first`, `second`: of the upper rows in the halves of the depth; the lower rows are `half` floats
-// on. Sides are `side` floats apart.
-template <class V>
-TWIN_INLINE void add_sides_at(float *to, size_t side, const float *first, const float *second, size_t half)
-{
-    const V a11 = load_as<V>(first), a21 = load_as<V>(first + half);
-    const V a12 = load_as<V>(second), a22 = load_as<V>(second + half);
-    const V s[STRASSEN_SIDES] = {a11 + a22, a21 + a22, a11 + a12, a21 - a11, a12 - a22};
-#pragma GCC unroll 5
-    for (int k = 0; k < STRASSEN_SIDES; ++k)
-        memcpy(to + k * side, &s[k], sizeof(V));
-}
-
-// A share of the sides' depth / 8 slices.
-inline void add_strassen_sides(float *sides, const float *values, uint32_t depth, size_t rows, share own)
+// A share of the sides' depth / 8 slices. Of the values that they are made of, finds the largest of every lane of a row, in
+// the first and the second half of the depth: `sizes`, [2][rows][4]. Of 2 * TEXELS rows at least.
+inline void add_strassen_sides(float *sides, float *sizes, const float *values, uint32_t depth, size_t rows, share own)
 {
     const size_t half = rows / 2 * 4, step = rows * 4, side = size_t(depth) / 8 * half;
-    for (uint32_t slice = own.begin; slice < own.end; ++slice) {
-        const float *first = values + slice * step, *second = first + depth / 8 * step;
-        float *to = sides + slice * half;
-        size_t i = 0;
-        for (; i + LANES <= half; i += LANES)
-            add_sides_at<vf>(to + i, side, first + i, second + i, half);
-        for (; i < half; i += 4)
-            add_sides_at<f4>(to + i, side, first + i, second + i, half);
+    for (size_t i = 0; i < half; i += LANES) {
+        const size_t at = half - i < LANES ? half - LANES : i;     // the last vector may begin in the one before
+        const float *first = values + own.begin * step + at, *second = first + depth / 8 * step;
+        float *to = sides + own.begin * half + at;
+        vf most[2][2] = {};         // of the halves of the depth, and of the rows
+        for (uint32_t slice = own.begin; slice < own.end; ++slice) {
+            const vf a11 = load(first), a21 = load(first + half), a12 = load(second), a22 = load(second + half);
+            store(to + A11_A22 * side, a11 + a22);
+            store(to + A21_A22 * side, a21 + a22);
+            store(to + A11_A12 * side, a11 + a12);
+            store(to + A21_LESS_A11 * side, a21 - a11);
+            store(to + A12_LESS_A22 * side, a12 - a22);
+            most[0][0] = largest(most[0][0], absolute(a11));
+            most[0][1] = largest(most[0][1], absolute(a21));
+            most[1][0] = largest(most[1][0], absolute(a12));
+            most[1][1] = largest(most[1][1], absolute(a22));
+            first += step;
+            second += step;
+            to += half;
+        }
+        for (int k = 0; k < 4; ++k)
+            store(sizes + k * half + at, most[k / 2][k % 2]);
     }
+}
+
+// Whether the rows of an operand are of a size, in either half of the depth. `sizes`: of so many shares, one behind the
+// other.
+inline bool are_rows_of_a_size(const float *sizes, size_t rows, unsigned shares)
+{
+    const size_t count = row_size_count(rows);
+    float least = __builtin_inff(), most = 0.0f;
+    for (size_t row = 0; row < count; row += 4) {
+        float own = 0.0f;
+        for (size_t i = 0; i < 4 * size_t(shares); ++i) {
+            const float value = sizes[i / 4 * count + row + i % 4];
+            if (!(value < LARGEST_PAIRED))
+                return false;
+            own = value > own ? value : own;
+        }
+        least = own < least ? own : least;
+        most = own > most ? own : most;
+    }
+    return most <= MOST_UNLIKE * least;
 }
 
 // A pair of panels by all rows, added to what the sums begin with.
