@@ -138,13 +138,11 @@ struct matrix_gru : matrix_cell {
     // The usual cell of one row, panels [panel, end). Returns the first that is not full, and is left.
     uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
     {
-        const uint32_t vectors = VECTORS / gates(in.stage), channels = vectors * LANES;
-        for (; panel < end && (panel + 1) * channels <= params.channels; ++panel)
-            for (uint32_t v = 0; v < vectors; ++v) {
-                const float *sums = in.sums + panel * in.sums_step + v * LANES;
-                const uint32_t channel = panel * channels + v * LANES;
-                in.stage == 0 ? finish_row_gates(in, channel, sums) : finish_row_output(in, channel, sums);
-            }
+        const uint32_t channels = VECTORS / gates(in.stage) * LANES;
+        for (; panel < end && (panel + 1) * channels <= params.channels; ++panel) {
+            const float *sums = in.sums + panel * in.sums_step;
+            in.stage == 0 ? finish_row_gates(in, panel * channels, sums) : finish_row_output(in, panel * channels, sums);
+        }
         return panel;
     }
 
@@ -215,23 +213,42 @@ private:
                 neuron(reset, sum_r, r.rows + r.in->gate_step, bc[MPSRNN_GATE_RESET])};
     }
 
+    // Of a panel.
     TWIN_INLINE void finish_row_gates(const row_step &in, uint32_t channel, const float *sums) const
     {
-        enum { STEP = VECTORS / 2 * LANES };    // between the gates
-        const usual_gates gates = usual_gates_of(load(sums), load(sums + STEP));
-        const vf h0 = row_before(in, in.table.output_in, channel);
-        store(row_at<float>(in.table.gate, 0, 0) + channel, gates.update);
-        if (in.after[OPERAND_RESET])
-            store(in.after[OPERAND_RESET] + channel, gates.reset * h0);
-        if (in.after[OPERAND_UPDATED])
-            store(in.after[OPERAND_UPDATED] + channel, gates.update * h0);
+        enum { COUNT = VECTORS / 2 };
+        vf update[COUNT], reset[COUNT];
+        usual_gates gates[COUNT];
+#pragma GCC unroll 4
+        for (int k = 0; k < COUNT; ++k) {
+            update[k] = load(sums + k * LANES);
+            reset[k] = load(sums + (COUNT + k) * LANES);
+        }
+        finish_usual_gates<COUNT>(update, reset, gates);
+#pragma GCC unroll 4
+        for (int k = 0; k < COUNT; ++k, channel += LANES) {
+            const vf h0 = row_before(in, in.table.output_in, channel);
+            store(row_at<float>(in.table.gate, 0, 0) + channel, gates[k].update);
+            if (in.after[OPERAND_RESET])
+                store(in.after[OPERAND_RESET] + channel, gates[k].reset * h0);
+            if (in.after[OPERAND_UPDATED])
+                store(in.after[OPERAND_UPDATED] + channel, gates[k].update * h0);
+        }
     }
 
     TWIN_INLINE void finish_row_output(const row_step &in, uint32_t channel, const float *sums) const
     {
-        const vf z = load(row_at<float>(in.table.gate, 0, 0) + channel);
-        const vf h0 = row_before(in, in.table.output_in, channel);
-        store_row_output(in, channel, mix(z, 1.0f - z, usual_candidate(load(sums)), h0));
+        vf own[VECTORS], candidates[VECTORS];
+#pragma GCC unroll 4
+        for (int k = 0; k < VECTORS; ++k)
+            own[k] = load(sums + k * LANES);
+        finish_usual_candidates<VECTORS>(own, candidates);
+#pragma GCC unroll 4
+        for (int k = 0; k < VECTORS; ++k, channel += LANES) {
+            const vf z = load(row_at<float>(in.table.gate, 0, 0) + channel);
+            const vf h0 = row_before(in, in.table.output_in, channel);
+            store_row_output(in, channel, mix(z, 1.0f - z, candidates[k], h0));
+        }
     }
 
     // (1 - z^p)^(1/p), as the kernel has it.
