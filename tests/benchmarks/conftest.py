@@ -17,7 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("mpsrnn_cy benchmarks")
     group.addoption("--bars", type=Path, default=bars.TABLE, help="table of bars; tests/benchmarks/bars.md otherwise")
     group.addoption("--report", type=Path, help="file to put the tables into, in Markdown")
-    group.addoption("--budget", type=float, default=10.0, help="least seconds for a workload and number of threads")
+    group.addoption("--budget", type=float, default=15.0, help="least seconds for a workload and number of threads")
 
 
 @pytest.fixture(scope="session")
