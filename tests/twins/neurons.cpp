@@ -46,9 +46,10 @@ void apply_matrix_cell(const float *gates, const float *c0, float *memory, float
         vf sums[GATES];
         for (int g = 0; g < GATES; ++g)
             sums[g] = load(gates + g * count + i);
-        const lstm_state next = finish_usual_lstm(sums[0], sums[1], sums[2], sums[3], load(c0 + i));
-        store(memory + i, next.memory);
-        store(output + i, next.output);
+        lstm_state next[1];
+        finish_usual_lstm<1>({{sums[0], sums[1], sums[2], sums[3], load(c0 + i)}}, next);
+        store(memory + i, next[0].memory);
+        store(output + i, next[0].output);
     }
 }
 
