@@ -63,24 +63,11 @@ template <class V> struct batch_operand {
         if constexpr (COUNT % TEXELS == 0) {
 #pragma GCC unroll 4
             for (int k = 0; k < COUNT; k += TEXELS)
-                put_together(i + k, values + k);
+                store_rows_of_texels(first, step, 0, i + k, values + k);
         } else {
             static_assert(COUNT == 1, "rows are finished together or one by one");
             store_texels(first, step, 0, i, values[0]);
         }
-    }
-
-private:
-    TWIN_INLINE void put_together(size_t i, const vf *values) const
-    {
-        vf texels[TEXELS];
-#pragma GCC unroll 4
-        for (int k = 0; k < TEXELS; ++k)
-            texels[k] = values[k];
-        transpose(texels);
-#pragma GCC unroll 4
-        for (int k = 0; k < TEXELS; ++k)
-            store_rows(first + k * step + i * 4, texels[k]);
     }
 };
 

@@ -128,12 +128,7 @@ struct matrix_gru : matrix_cell {
         store_output(r, mix(z, has_p_norm ? rest_of_norm(z) : 1.0f - z, h, h0));
     }
 
-    TWIN_INLINE vf mix(vf z, vf rest, vf h, vf h0) const { return mix(flips, z, rest, h, h0); }
-
-    TWIN_INLINE static vf mix(bool flips, vf z, vf rest, vf h, vf h0)
-    {
-        return flips ? rest * h0 + z * h : rest * h + z * h0;
-    }
+    TWIN_INLINE vf mix(vf z, vf rest, vf h, vf h0) const { return flips ? rest * h0 + z * h : rest * h + z * h0; }
 
     // The usual cell of one row, panels [panel, end). Returns the first that is not full, and is left.
     uint32_t finish_row(const row_step &in, uint32_t panel, uint32_t end) const
@@ -189,7 +184,6 @@ private:
         const float *const sums = r.sums;
         const batch_matrix before = before_in(r, step.output_in, step.output_in_stride), gate = own_in(r, step.gate);
         const batch_output<V> output = output_in<V>(r);
-        const bool mixes_flipped = flips;
         finish_all_rows(r.count, [=](auto count, size_t i) TWIN_INLINED {
             vf own[count.value], candidates[count.value], h1[count.value];
 #pragma GCC unroll 4
@@ -199,7 +193,7 @@ private:
 #pragma GCC unroll 4
             for (int k = 0; k < count.value; ++k) {
                 const vf z = gate.get(i + k), h0 = before.first ? before.get(i + k) : vf{};
-                h1[k] = mix(mixes_flipped, z, 1.0f - z, candidates[k], h0);
+                h1[k] = mix(z, 1.0f - z, candidates[k], h0);
             }
             output.put(i, h1);
         });

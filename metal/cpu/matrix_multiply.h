@@ -350,30 +350,37 @@ template <class V, int COUNT, class W> void begin_row_by(const matrix_product<W>
             memcpy(to + PANEL * i + v * WIDTH, &sum[i][v], sizeof sum[i][v]);
 }
 
+template <class V> struct row_vector {
+    typedef V type;
+};
+
+// Calls `multiply` with what weights are multiplied as, a row at a time.
+template <class W, class Multiply> TWIN_INLINE void with_row_vector(bool is_narrow, const Multiply &multiply)
+{
+    if constexpr (sizeof(W) < sizeof(float) && sizeof(narrow) < sizeof(vf))
+        if (is_narrow)
+            return multiply(row_vector<narrow>{});
+    multiply(row_vector<vf>{});
+}
+
 // One row by one panel or two. `is_narrow`: half weights are converted less than a vector at a time, which changes nothing
 // but how long it takes.
 template <class W>
 void multiply_row(const matrix_product<W> &p, uint32_t panels, size_t sums_step, bool is_narrow)
 {
-    if constexpr (sizeof(W) < sizeof(float) && sizeof(narrow) < sizeof(vf)) {
-        if (is_narrow) {
-            panels == 2 ? multiply_row_by<narrow, 2>(p, sums_step) : multiply_row_by<narrow, 1>(p, sums_step);
-            return;
-        }
-    }
-    panels == 2 ? multiply_row_by<vf, 2>(p, sums_step) : multiply_row_by<vf, 1>(p, sums_step);
+    with_row_vector<W>(is_narrow, [&](auto as) {
+        typedef typename decltype(as)::type V;
+        panels == 2 ? multiply_row_by<V, 2>(p, sums_step) : multiply_row_by<V, 1>(p, sums_step);
+    });
 }
 
 template <class W>
 void begin_row(const matrix_product<W> &p, uint32_t panels, uint32_t begin, float *to, bool is_narrow)
 {
-    if constexpr (sizeof(W) < sizeof(float) && sizeof(narrow) < sizeof(vf)) {
-        if (is_narrow) {
-            panels == 2 ? begin_row_by<narrow, 2>(p, begin, to) : begin_row_by<narrow, 1>(p, begin, to);
-            return;
-        }
-    }
-    panels == 2 ? begin_row_by<vf, 2>(p, begin, to) : begin_row_by<vf, 1>(p, begin, to);
+    with_row_vector<W>(is_narrow, [&](auto as) {
+        typedef typename decltype(as)::type V;
+        panels == 2 ? begin_row_by<V, 2>(p, begin, to) : begin_row_by<V, 1>(p, begin, to);
+    });
 }
 
 } // namespace twin

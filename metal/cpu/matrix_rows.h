@@ -188,6 +188,20 @@ TWIN_INLINE void store_rows(bfloat *to, vf value)
     memcpy(to, &rounded, sizeof rounded);
 }
 
+// A vector of channels of each of TEXELS rows, from slice `slice` and row `row` on: whole vectors of the operand.
+template <class V>
+TWIN_INLINE void store_rows_of_texels(V *operand, size_t step, size_t slice, size_t row, const vf *values)
+{
+    vf texels[TEXELS];
+#pragma GCC unroll 4
+    for (int i = 0; i < TEXELS; ++i)
+        texels[i] = values[i];
+    transpose(texels);
+#pragma GCC unroll 4
+    for (int i = 0; i < TEXELS; ++i)
+        store_rows(operand + (slice + i) * step + row * 4, texels[i]);
+}
+
 // Packs TEXELS rows, of which `row` is the first: whole vectors of an operand instead of a texel here and there. Fetches
 // what lies `ahead` elements further on, rows that will be packed next.
 template <class V, class E>
@@ -195,17 +209,13 @@ void pack_operand_rows(V *operand, size_t step, size_t row, const E *const (&fro
 {
     uint32_t c = 0;
     for (; c + LANES <= channels; c += LANES) {
-        vf texels[TEXELS];
+        vf values[TEXELS];
 #pragma GCC unroll 4
-        for (int i = 0; i < TEXELS; ++i)
-            texels[i] = load_elements(from[i] + c);
-#pragma GCC unroll 4
-        for (int i = 0; i < TEXELS; ++i)
+        for (int i = 0; i < TEXELS; ++i) {
+            values[i] = load_elements(from[i] + c);
             __builtin_prefetch(from[i] + c + ahead);
-        transpose(texels);
-#pragma GCC unroll 4
-        for (int i = 0; i < TEXELS; ++i)
-            store_rows(operand + (c / 4 + i) * step + row * 4, texels[i]);
+        }
+        store_rows_of_texels(operand, step, c / 4, row, values);
     }
     if (c < channels)
         for (int i = 0; i < TEXELS; ++i)

@@ -93,6 +93,7 @@ template <class T> void derive_strassen_panels(void *to, const void *context)
 // Floats of an operand's sides, and of the sizes of its rows.
 inline size_t strassen_side_count(uint32_t depth, size_t rows) { return size_t(depth) / 4 * STRASSEN_SIDES * rows; }
 inline size_t row_size_count(size_t rows) { return 2 * rows * 4; }
+static_assert(PANEL / 2 >= 2 * 4, "the scratch memory of a product must have room for the sizes of its rows");
 
 // A share of the sides' depth / 8 slices. Of the values that they are made of, finds the largest of every lane of a row, in
 // the first and the second half of the depth: `sizes`, [2][rows][4]. Of 2 * TEXELS rows at least.

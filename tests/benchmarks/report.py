@@ -83,9 +83,9 @@ def verdicts_table(outcomes: Sequence[Outcome]) -> str:
 def full(outcomes: Sequence[Outcome], missing: Sequence[str] = ()) -> str:
     """Both tables, and how the bars were met; `missing` are libraries that are not installed."""
     counts = {result: sum(v.result is result for o in outcomes for v in o.verdicts) for result in Result}
-    peaks = {outcome.threads: outcome.peak / 1e9 for outcome in outcomes}
+    peaks = {outcome.threads: outcome.peak for outcome in outcomes}
     summary = ", ".join(f"{count} {result.value}" for result, count in counts.items())
-    rates = ", ".join(f"{peak:.0f} on {n}" for n, peak in sorted(peaks.items()))
+    rates = ", ".join(f"{peak / 1e9:.0f} on {n}" for n, peak in sorted(peaks.items()))
     measured = f"Best FMA peak in Gflop/s by threads: {rates}."
     absent = [f"Not installed: {', '.join(missing)}."] if missing else []
     return "\n\n".join([times_table(outcomes), measured, *absent, verdicts_table(outcomes), f"Bars: {summary}."])
